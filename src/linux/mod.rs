@@ -1,1 +1,6 @@
-//! (being built)
+//! The kernel as typed values: what podlife builds pods from, usable without pods.
+//!
+//! Nothing in here changes the calling process or thread: no signal, no child, no working directory, no namespace of
+//! its own is touched. Every descriptor is close-on-exec.
+
+pub(crate) mod sys;
