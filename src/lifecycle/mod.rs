@@ -1,1 +1,5 @@
-//! (being built)
+//! When: the pod's life as a value, without clock, descriptor, thread or randomness.
+
+pub mod attempt;
+
+pub use attempt::{Attempt, AttemptState, Exit, Network, Sandbox, SandboxState};
