@@ -1,0 +1,185 @@
+//! Runs the conformance vectors: every `*.json` in `tests/vectors/`, or in the directory that `PODLIFE_VECTORS` names.
+//!
+//! A line per kind says how many cases passed, failed and were skipped; a failing case prints its name, its input,
+//! what was expected and what was got. Unknown kinds and unknown ops are failures, and so is an empty directory.
+//! Arguments narrow the run to cases whose `kind/name` contains one of them: `cargo test --test vectors -- quantity/parse`.
+//!
+//! What a kind means is in [`vectors_kinds`], one module each.
+
+mod vectors_kinds;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::Value;
+use vectors_kinds::{Answer, Case, DISPUTED, KINDS, OWED, covers, same};
+
+fn main() -> ExitCode {
+    let directory = std::env::var_os("PODLIFE_VECTORS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"),
+        PathBuf::from,
+    );
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let mut total = Tally::default();
+    match vector_files(&directory) {
+        Ok(files) => files
+            .iter()
+            .for_each(|file| run_file(file, &filters, &mut total)),
+        Err(why) => total.broken(&format!("{}: {why}", directory.display())),
+    }
+    println!("\nvectors: {}", total.line());
+    if total.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// How the cases of one kind, or of all, went.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    /// Why, and how many.
+    skipped: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        for (why, count) in other.skipped {
+            *self.skipped.entry(why).or_default() += count;
+        }
+    }
+
+    fn broken(&mut self, why: &str) {
+        println!("FAILED {why}");
+        self.failed += 1;
+    }
+
+    fn line(&self) -> String {
+        let skipped: usize = self.skipped.values().sum();
+        format!(
+            "{:>5} passed {:>4} failed {:>4} skipped",
+            self.passed, self.failed, skipped
+        )
+    }
+}
+
+enum Verdict {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+fn vector_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(directory).map_err(|why| why.to_string())?;
+    let paths: Result<Vec<PathBuf>, _> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect();
+    let mut files = paths.map_err(|why| why.to_string())?;
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    files.sort();
+    if files.is_empty() {
+        Err("no *.json in here".into())
+    } else {
+        Ok(files)
+    }
+}
+
+fn run_file(path: &Path, filters: &[String], total: &mut Tally) {
+    let (kind, cases) = match read(path) {
+        Ok(read) => read,
+        Err(why) => return total.broken(&format!("{}: {why}", path.display())),
+    };
+    let mut tally = Tally::default();
+    for case in &cases {
+        let name = format!("{kind}/{}", case.name);
+        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter)) {
+            continue;
+        }
+        match judge(&kind, case) {
+            Verdict::Passed => tally.passed += 1,
+            Verdict::Skipped(why) => *tally.skipped.entry(why).or_default() += 1,
+            Verdict::Failed(got) => {
+                tally.failed += 1;
+                println!(
+                    "FAILED {name}\n    input    {}\n    expected {}\n    got      {got}",
+                    case.input, case.expect
+                );
+            }
+        }
+    }
+    println!("{kind:<18} {}", tally.line());
+    tally
+        .skipped
+        .iter()
+        .for_each(|(why, count)| println!("{:<18} skipped {count}: {why}", ""));
+    total.add(tally);
+}
+
+fn read(path: &Path) -> Result<(String, Vec<Case>), String> {
+    let bytes = fs::read(path).map_err(|why| why.to_string())?;
+    let file: Value = serde_json::from_slice(&bytes).map_err(|why| why.to_string())?;
+    let kind = file["kind"].as_str().ok_or("no kind")?.to_owned();
+    let cases = file["cases"].as_array().ok_or("no cases")?;
+    let cases: Option<Vec<Case>> = cases.iter().map(Case::new).collect();
+    let cases = cases.ok_or("a case without name, input or expect")?;
+    if cases.is_empty() {
+        Err("cases is empty".into())
+    } else {
+        Ok((kind, cases))
+    }
+}
+
+/// A disputed case is run all the same: an entry in [`DISPUTED`] that passes is stale, and fails.
+fn judge(kind: &str, case: &Case) -> Verdict {
+    if let Some(owed) = OWED.iter().find(|owed| owed.covers(kind, case.op())) {
+        return Verdict::Skipped(format!("{} ({})", owed.ops, owed.owner));
+    }
+    let verdict = run(kind, case);
+    let Some((_, _, why)) = DISPUTED
+        .iter()
+        .find(|(of, name, _)| *of == kind && *name == case.name)
+    else {
+        return verdict;
+    };
+    match verdict {
+        Verdict::Passed => {
+            Verdict::Failed("what is expected, though the case is listed as disputed".into())
+        }
+        _ => Verdict::Skipped(format!("disputed: {} ({why})", case.name)),
+    }
+}
+
+fn run(kind: &str, case: &Case) -> Verdict {
+    let Some((_, run)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+        return Verdict::Failed(format!("no module for the kind {kind}"));
+    };
+    let Ok(answer) = catch_unwind(AssertUnwindSafe(|| run(case))) else {
+        return Verdict::Failed("a panic".into());
+    };
+    let (right, got) = match answer {
+        Answer::Is(got) => (same(&case.expect, &got), got),
+        Answer::Covers(got) => (covers(&case.expect, &got), got),
+        Answer::Judged(right, got) => (right, got),
+        Answer::UnknownOp => {
+            return Verdict::Failed(format!("no op {:?} in the kind {kind}", case.op()));
+        }
+    };
+    if right {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(got.to_string())
+    }
+}

@@ -1,0 +1,198 @@
+//! What each kind of vector means: a module per kind, and the table that finds it.
+//!
+//! To add a kind: a module with `pub(crate) fn run(case: &Case) -> Answer`, its line in [`KINDS`], and its line in
+//! [`OWED`] gone. A run function computes an answer from `case.input` with podlife's own functions and leaves the
+//! comparison to the runner, unless `expect` holds sets or ranges ([`Answer::Judged`]).
+
+#![allow(dead_code)] // until every helper has its first use
+
+use serde_json::Value;
+
+/// One case of a vector file.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) input: Value,
+    pub(crate) expect: Value,
+}
+
+impl Case {
+    pub(crate) fn new(case: &Value) -> Option<Case> {
+        Some(Case {
+            name: case.get("name")?.as_str()?.to_owned(),
+            input: case.get("input")?.clone(),
+            expect: case.get("expect")?.clone(),
+        })
+    }
+
+    /// Which operation of its kind; "" where a kind has but one.
+    pub(crate) fn op(&self) -> &str {
+        self.input["op"].as_str().unwrap_or_default()
+    }
+
+    /// The text at `key` of the input. A case that should have one and does not is a failure, told by the panic.
+    #[track_caller]
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.input[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}: no text at input.{key}", self.name))
+    }
+
+    /// The integer at `key` of the input.
+    #[track_caller]
+    pub(crate) fn integer(&self, key: &str) -> i64 {
+        self.input[key]
+            .as_i64()
+            .unwrap_or_else(|| panic!("{}: no integer at input.{key}", self.name))
+    }
+
+    /// The value at `key` of the input, read as a `T`; null and absent are `T`'s reading of null.
+    #[track_caller]
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
+        serde_json::from_value(self.input[key].clone())
+            .unwrap_or_else(|why| panic!("{}: input.{key}: {why}", self.name))
+    }
+}
+
+/// What a kind's module made of a case.
+pub(crate) enum Answer {
+    /// To equal the whole of `expect`.
+    Is(Value),
+    /// To hold every field of `expect`, with an equal value; fields that `expect` leaves out are not asserted.
+    Covers(Value),
+    /// Compared by the module itself: whether it is right, and what was got.
+    Judged(bool, Value),
+    /// The kind has no such op.
+    UnknownOp,
+}
+
+/// A kind's module.
+pub(crate) type Run = fn(&Case) -> Answer;
+
+/// Every kind there is.
+pub(crate) const KINDS: &[(&str, Run)] = &[];
+
+/// Cases that are sure to be wrong, and why: (kind, name, reason). They count as skipped; one that passes is a failure.
+pub(crate) const DISPUTED: &[(&str, &str, &str)] = &[];
+
+/// Cases that a later piece of work will run.
+pub(crate) struct Owed {
+    kind: &'static str,
+    /// The ops: a name, or the beginning of names before a `*`; `*` alone is the whole kind.
+    pub(crate) ops: &'static str,
+    pub(crate) owner: &'static str,
+}
+
+impl Owed {
+    pub(crate) fn covers(&self, kind: &str, op: &str) -> bool {
+        let named = match self.ops.strip_suffix('*') {
+            Some(prefix) => op.starts_with(prefix),
+            None => op == self.ops,
+        };
+        self.kind == kind && named
+    }
+}
+
+const fn owed(kind: &'static str, ops: &'static str, owner: &'static str) -> Owed {
+    Owed { kind, ops, owner }
+}
+
+/// What is skipped, by name. Sockets and directories are tested for real by their owners, never against a model of them.
+pub(crate) const OWED: &[Owed] = &[
+    owed("http-probe", "httpBody", "real sockets: issue E"),
+    owed("http-probe", "httpProxy", "real sockets: issue E"),
+    owed("http-probe", "httpRedirect", "real sockets: issue E"),
+    owed("http-probe", "httpRequestHeaders", "real sockets: issue E"),
+    owed("http-probe", "httpStatus", "real sockets: issue E"),
+    owed("http-probe", "httpTimeout", "real sockets: issue E"),
+    owed("http-probe", "tcp", "real sockets: issue E"),
+    owed("http-probe", "grpc", "real sockets: issue E"),
+    owed("log-format", "follow", "real files: issue E"),
+    owed(
+        "volume-payload",
+        "atomic*",
+        "real directories: the volumes issue",
+    ),
+    owed(
+        "volume-payload",
+        "hostPathType",
+        "real directories: the volumes issue",
+    ),
+    owed(
+        "volume-payload",
+        "safe*",
+        "real directories: the volumes issue",
+    ),
+    owed(
+        "volume-payload",
+        "resolveSubPath",
+        "real directories: the volumes issue",
+    ),
+    // Not written yet. A line goes when its module comes.
+    owed("backoff", "*", "calc"),
+    owed("cgroup", "*", "calc"),
+    owed("command-args", "*", "calc"),
+    owed("conditions", "*", "rules"),
+    owed("container-status", "*", "rules"),
+    owed("defaults", "*", "model"),
+    owed("environment", "*", "calc"),
+    owed("expansion", "*", "calc"),
+    owed("grace-period", "*", "rules"),
+    owed("hosts-dns", "*", "calc"),
+    owed("http-probe", "*", "calc"),
+    owed("image-pull", "*", "calc"),
+    owed("image-reference", "*", "calc"),
+    owed("log-format", "*", "calc"),
+    owed("oom-score", "*", "calc"),
+    owed("pod-actions", "*", "rules"),
+    owed("pod-phase", "*", "rules"),
+    owed("probe-worker", "*", "rules"),
+    owed("qos", "*", "calc"),
+    owed("quantity", "*", "calc"),
+    owed("restart-decision", "*", "rules"),
+    owed("status-column", "*", "rules"),
+    owed("sysctl", "*", "calc"),
+    owed("termination-order", "*", "rules"),
+    owed("validation", "*", "model"),
+    owed("volume-payload", "*", "calc"),
+];
+
+/// Equal, with numbers compared by value: 1 is 1.0.
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Every field of `expect`, at any depth of objects, is in `got` with the same value. A null is also a field that is missing.
+/// Lists have the same length, and their elements cover each other in order.
+pub(crate) fn covers(expect: &Value, got: &Value) -> bool {
+    match (expect, got) {
+        (Value::Object(expect), Value::Object(got)) => expect
+            .iter()
+            .all(|(key, value)| covers(value, got.get(key).unwrap_or(&Value::Null))),
+        (Value::Array(expect), Value::Array(got)) => {
+            expect.len() == got.len()
+                && expect
+                    .iter()
+                    .zip(got)
+                    .all(|(expect, got)| covers(expect, got))
+        }
+        _ => same(expect, got),
+    }
+}
+
+/// The list, sorted, for comparing lists whose order does not matter.
+pub(crate) fn sorted(list: &Value) -> Value {
+    let mut items = list.as_array().cloned().unwrap_or_default();
+    items.sort_by_key(Value::to_string);
+    Value::Array(items)
+}
