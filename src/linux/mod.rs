@@ -4,3 +4,9 @@
 //! its own is touched. Every descriptor is close-on-exec.
 
 pub(crate) mod sys;
+
+pub mod clock;
+pub mod reactor;
+
+pub use clock::Clock;
+pub use reactor::Reactor;
