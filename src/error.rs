@@ -41,12 +41,12 @@ impl Kind {
     pub fn of_errno(errno: i32) -> Kind {
         // Numbers, not libc: this file is built on every OS, and only Linux errnos are ever passed.
         match errno {
-            2 | 3 | 20 => Kind::NotFound,                          // ENOENT ESRCH ENOTDIR
-            17 => Kind::AlreadyExists,                             // EEXIST
-            1 | 13 | 30 => Kind::Permission,                       // EPERM EACCES EROFS
-            38 | 95 => Kind::Unsupported,                          // ENOSYS EOPNOTSUPP
-            11 | 12 | 23 | 24 | 28 | 122 => Kind::Exhausted,       // EAGAIN ENOMEM ENFILE EMFILE ENOSPC EDQUOT
-            110 => Kind::Timeout,                                  // ETIMEDOUT
+            2 | 3 | 20 => Kind::NotFound,                    // ENOENT ESRCH ENOTDIR
+            17 => Kind::AlreadyExists,                       // EEXIST
+            1 | 13 | 30 => Kind::Permission,                 // EPERM EACCES EROFS
+            38 | 95 => Kind::Unsupported,                    // ENOSYS EOPNOTSUPP
+            11 | 12 | 23 | 24 | 28 | 122 => Kind::Exhausted, // EAGAIN ENOMEM ENFILE EMFILE ENOSPC EDQUOT
+            110 => Kind::Timeout,                            // ETIMEDOUT
             _ => Kind::Os,
         }
     }
@@ -116,7 +116,14 @@ impl Error {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Error {
         let source = source.into();
-        Error(Box::new(Inner { kind, attempt: attempt.into(), why: None, cure: None, errno: None, source: Some(source) }))
+        Error(Box::new(Inner {
+            kind,
+            attempt: attempt.into(),
+            why: None,
+            cure: None,
+            errno: None,
+            source: Some(source),
+        }))
     }
 
     /// Says what usually helps.
@@ -140,7 +147,9 @@ impl Error {
 
     /// The errno of the system call that failed, here or in the cause.
     pub fn errno(&self) -> Option<i32> {
-        self.0.errno.or_else(|| self.0.source.as_ref()?.downcast_ref::<Error>()?.errno())
+        self.0
+            .errno
+            .or_else(|| self.0.source.as_ref()?.downcast_ref::<Error>()?.errno())
     }
 }
 
@@ -179,6 +188,9 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }

@@ -17,7 +17,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!((start + Duration::from_millis(1500)) - start, Duration::from_millis(1500));
 /// assert_eq!(start - Mono::from_secs(11), Duration::ZERO); // never negative
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Mono(u64);
 
@@ -47,7 +49,10 @@ impl Mono {
 impl Add<Duration> for Mono {
     type Output = Mono;
     fn add(self, span: Duration) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -96,13 +101,17 @@ impl Wall {
     /// assert_eq!(Wall::from_nanos(1_500).rfc3339_nanos(), "1970-01-01T00:00:00.000001500Z");
     /// ```
     pub fn rfc3339_nanos(self) -> String {
-        format!("{:.9}", jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default())
+        format!(
+            "{:.9}",
+            jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
+        )
     }
 }
 
 impl core::fmt::Display for Wall {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let seconds = jiff::Timestamp::from_second(self.0.div_euclid(1_000_000_000)).unwrap_or_default();
+        let seconds =
+            jiff::Timestamp::from_second(self.0.div_euclid(1_000_000_000)).unwrap_or_default();
         write!(f, "{seconds:.0}")
     }
 }
@@ -112,7 +121,11 @@ impl core::str::FromStr for Wall {
     type Err = jiff::Error;
     fn from_str(text: &str) -> Result<Wall, jiff::Error> {
         let nanos = text.parse::<jiff::Timestamp>()?.as_nanosecond();
-        Ok(Wall(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })))
+        Ok(Wall(i64::try_from(nanos).unwrap_or(if nanos < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        })))
     }
 }
 
@@ -125,12 +138,15 @@ impl Serialize for Wall {
 impl<'de> Deserialize<'de> for Wall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Wall, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|why| serde::de::Error::custom(format!("not an RFC 3339 time: {why}")))
+        text.parse()
+            .map_err(|why| serde::de::Error::custom(format!("not an RFC 3339 time: {why}")))
     }
 }
 
 /// Both clocks, read together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Now {
     /// What rules run on.
     pub mono: Mono,
@@ -142,7 +158,10 @@ impl Now {
     /// The same moment, `span` later.
     pub fn after(self, span: Duration) -> Now {
         let nanos = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        Now { mono: self.mono + span, wall: Wall(self.wall.0.saturating_add(nanos)) }
+        Now {
+            mono: self.mono + span,
+            wall: Wall(self.wall.0.saturating_add(nanos)),
+        }
     }
 }
 
@@ -153,7 +172,10 @@ mod tests {
     #[test]
     fn wall_text_drops_the_fraction_towards_the_past() {
         assert_eq!(Wall::from_nanos(-1).to_string(), "1969-12-31T23:59:59Z");
-        assert_eq!(Wall::from_nanos(1_999_999_999).to_string(), "1970-01-01T00:00:01Z");
+        assert_eq!(
+            Wall::from_nanos(1_999_999_999).to_string(),
+            "1970-01-01T00:00:01Z"
+        );
     }
 
     #[test]
