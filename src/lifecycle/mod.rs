@@ -1,5 +1,28 @@
 //! When: the pod's life as a value, without clock, descriptor, thread or randomness.
+//!
+//! A [`PodMachine`] is told what happens and says what to do:
+//!
+//! ```text
+//! PodMachine::new(pod: Valid<Pod>, options: PodOptions, now: Now) -> PodMachine
+//! PodMachine::restore(pod: Valid<Pod>, options: PodOptions, record: Record, observed: Observed, now: Now) -> Result<PodMachine>
+//! machine.handle(now: Now, input: Input)
+//! machine.poll_output() -> Output            // until Output::Wait
+//! machine.record() -> &Record                // what Output::Persist asks to be written
+//! machine.status() -> &PodStatus
+//! ```
 
 pub mod attempt;
+pub mod input;
+pub mod output;
+pub mod record;
 
 pub use attempt::{Attempt, AttemptState, Exit, Network, Sandbox, SandboxState};
+pub use input::{
+    Deletion, Eviction, Failure, Finding, Input, Observed, Outcome, Persisted, SandboxVerdict,
+    Verdict,
+};
+pub use output::{
+    Action, Cause, Change, ContainerChange, ContainerIndex, Hook, ImageStep, KillReason, Output,
+    ProbeKind, SandboxChange, Signal, Ticket,
+};
+pub use record::{ContainerRecord, Record};
