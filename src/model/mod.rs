@@ -1,1 +1,62 @@
-//! (being built)
+//! WHAT: `v1.Pod` and the objects beside it, as Rust types.
+//!
+//! The types are *open*: plain public fields in the API's shape, with its names in snake_case. Lists and maps that are
+//! absent are empty, everything else that may be absent is an `Option`, and each enum holds words it does not know as
+//! `Other`. So whatever the API's JSON can say can be held and printed again.
+
+mod absent;
+mod bytes;
+mod config;
+mod container;
+mod env;
+mod hook;
+mod meta;
+mod network;
+mod pod;
+mod probe;
+mod quantity;
+mod resources;
+mod scheduling;
+mod security;
+mod status;
+mod text_enum;
+mod volume;
+
+pub use bytes::*;
+pub use config::*;
+pub use container::*;
+pub use env::*;
+pub use hook::*;
+pub use meta::{IntOrString, ManagedFieldsEntry, ObjectMeta, OwnerReference};
+pub use network::*;
+pub use pod::*;
+pub use probe::*;
+pub use quantity::*;
+pub use resources::*;
+pub use scheduling::*;
+pub use security::*;
+pub use status::*;
+pub use volume::*;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_absent_and_unknown_words_are_kept() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":null,"spec":{"containers":null,"hostIPC":true,
+                "restartPolicy":"Sometimes","nodeSelector":null,"hostname":null},"status":null}"#,
+        )
+        .unwrap();
+        assert_eq!(pod.spec.host_ipc, Some(true));
+        assert_eq!(
+            pod.spec.restart_policy,
+            Some(RestartPolicy::Other("Sometimes".into()))
+        );
+        assert_eq!(
+            serde_json::to_string(&pod).unwrap(),
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"hostIPC":true,"restartPolicy":"Sometimes"}}"#
+        );
+    }
+}
