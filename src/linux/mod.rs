@@ -6,7 +6,11 @@
 pub(crate) mod sys;
 
 pub mod clock;
+pub mod process;
 pub mod reactor;
+mod signal;
 
 pub use clock::Clock;
+pub use process::Process;
 pub use reactor::Reactor;
+pub use signal::Signal;

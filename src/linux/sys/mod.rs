@@ -1,1 +1,3 @@
 //! Raw system calls, one noun a file: the only place in `linux` with `unsafe`. What nix has is called through nix.
+
+pub(crate) mod pidfd;
