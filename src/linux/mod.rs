@@ -6,6 +6,7 @@
 pub(crate) mod sys;
 
 pub mod clock;
+pub mod pause;
 pub mod process;
 pub mod reactor;
 mod signal;

@@ -1,3 +1,5 @@
 //! Raw system calls, one noun a file: the only place in `linux` with `unsafe`. What nix has is called through nix.
 
+pub(crate) mod memfd;
 pub(crate) mod pidfd;
+pub(crate) mod socket;

@@ -1,0 +1,372 @@
+//! What a process of a pod does before it is the container: typed steps, printable, compiled to the flat form that
+//! pause's child walks.
+
+use std::ffi::CString;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use super::compile::compile;
+use super::flat::{HEADER_SIZE, Header, NO_HANDLE, PLAN_SIZE_MAX};
+use super::wire::{Carried, DESCRIPTORS_MAX, Failure};
+use crate::{Error, Kind, Result};
+
+pub use super::step::{Attributes, CapabilityBits, Handle, Propagation, Source, Step};
+
+/// The kinds of namespaces: `CLONE_NEW*` bits, `namespaces(7)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces(u32);
+
+impl Namespaces {
+    /// None.
+    pub const NONE: Namespaces = Namespaces(0);
+    /// Mounts.
+    pub const MOUNT: Namespaces = Namespaces(0x0002_0000);
+    /// The view of the cgroup hierarchy. Only joined; a new one is a [`Step::CgroupNamespace`].
+    pub const CGROUP: Namespaces = Namespaces(0x0200_0000);
+    /// Host and domain name.
+    pub const UTS: Namespaces = Namespaces(0x0400_0000);
+    /// System V IPC and POSIX message queues.
+    pub const IPC: Namespaces = Namespaces(0x0800_0000);
+    /// Users; only a sandbox gets a new one, see [`Sandbox::user`](super::Sandbox::user).
+    pub const USER: Namespaces = Namespaces(0x1000_0000);
+    /// Process numbers.
+    pub const PID: Namespaces = Namespaces(0x2000_0000);
+    /// Network.
+    pub const NET: Namespaces = Namespaces(0x4000_0000);
+
+    const NAMES: [(Namespaces, &str); 7] = [
+        (Namespaces::MOUNT, "mount"),
+        (Namespaces::CGROUP, "cgroup"),
+        (Namespaces::UTS, "uts"),
+        (Namespaces::IPC, "ipc"),
+        (Namespaces::USER, "user"),
+        (Namespaces::PID, "pid"),
+        (Namespaces::NET, "net"),
+    ];
+
+    /// As `CLONE_NEW*`.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Namespaces) -> Namespaces {
+        Namespaces(self.0 | other.0)
+    }
+
+    /// Are all of `other` in it?
+    pub const fn contains(self, other: Namespaces) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::ops::BitOr for Namespaces {
+    type Output = Namespaces;
+    fn bitor(self, other: Namespaces) -> Namespaces {
+        self.and(other)
+    }
+}
+
+impl fmt::Display for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, name) in Namespaces::NAMES {
+            if self.contains(kind) {
+                write!(f, " {name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steps in order, the namespaces they run in, and the descriptors they need.
+///
+/// Its [`Display`](fmt::Display) has one line a step: what a dry run shows.
+///
+/// ```
+/// use podlife::linux::pause::plan::{Namespaces, Plan, Step};
+/// use podlife::linux::pause::Failure;
+///
+/// let mut plan = Plan::new(Namespaces::MOUNT | Namespaces::PID);
+/// plan.push(Step::Hostname("web-0".into()));
+/// plan.execute(["/bin/sh", "-c", "exit 3"], ["PATH=/bin"])?;
+/// assert_eq!(
+///     plan.to_string(),
+///     "new namespaces: mount pid\n0: set the host name to web-0\n1: execute /bin/sh -c exit 3\n",
+/// );
+/// let error = plan.explain(Failure { step: 1, errno: 2 });
+/// assert_eq!(error.to_string(), "could not execute /bin/sh -c exit 3: No such file or directory (errno 2)");
+/// # Ok::<(), podlife::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    new: Namespaces,
+    join: Namespaces,
+    steps: Vec<Step>,
+    handles: Vec<Arc<OwnedFd>>,
+}
+
+/// What a process may do in the end; [`Plan::drop_to`] brings it into the order that the kernel needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups; `None` leaves pause's, which is all a single-id user namespace allows.
+    pub groups: Option<Vec<u32>>,
+    /// The bounding set.
+    pub bounding: CapabilityBits,
+    /// Permitted and effective. A program executed by another user than 0 keeps only `ambient`.
+    pub permitted: CapabilityBits,
+    /// Inheritable.
+    pub inheritable: CapabilityBits,
+    /// Ambient; within `permitted` and `inheritable`.
+    pub ambient: CapabilityBits,
+    /// `allowPrivilegeEscalation: false`.
+    pub no_new_privileges: bool,
+    /// A seccomp program.
+    pub seccomp: Option<Vec<u8>>,
+}
+
+impl Plan {
+    /// An empty plan for a process with these namespaces of its own; all others it shares with pause.
+    pub fn new(namespaces: Namespaces) -> Plan {
+        Plan {
+            new: namespaces,
+            ..Plan::default()
+        }
+    }
+
+    /// Takes these namespaces over from the process that the start names as its target.
+    #[must_use]
+    pub fn joining(mut self, namespaces: Namespaces) -> Plan {
+        self.join = namespaces;
+        self
+    }
+
+    /// A plan for a process inside a running container: all its namespaces, no new one.
+    pub fn inside() -> Plan {
+        let pod = Namespaces::UTS | Namespaces::IPC | Namespaces::NET;
+        Plan::default().joining(Namespaces::MOUNT | Namespaces::PID | Namespaces::CGROUP | pod)
+    }
+
+    /// Adds a step.
+    pub fn push(&mut self, step: Step) -> &mut Plan {
+        self.steps.push(step);
+        self
+    }
+
+    /// Adds steps.
+    pub fn extend(&mut self, steps: impl IntoIterator<Item = Step>) -> &mut Plan {
+        self.steps.extend(steps);
+        self
+    }
+
+    /// Keeps a descriptor that a step needs, and travels with every start of this plan.
+    pub fn hand_over(&mut self, fd: impl Into<Arc<OwnedFd>>) -> Handle {
+        self.handles.push(fd.into());
+        Handle(u16::try_from(self.handles.len() - 1).unwrap_or(NO_HANDLE))
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The namespaces of its own.
+    pub fn namespaces(&self) -> Namespaces {
+        self.new
+    }
+
+    /// The namespaces taken over from a target.
+    pub fn joined(&self) -> Namespaces {
+        self.join
+    }
+
+    /// The last step: executes `argv`, found as a shell would in the `PATH` of `env` (the usual one if it has none).
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] if there is no program, or a NUL in it.
+    pub fn execute<A, E>(
+        &mut self,
+        argv: impl IntoIterator<Item = A>,
+        env: impl IntoIterator<Item = E>,
+    ) -> Result<&mut Plan>
+    where
+        A: Into<Vec<u8>>,
+        E: Into<Vec<u8>>,
+    {
+        let argv = argv
+            .into_iter()
+            .map(|word| string("argument", word))
+            .collect::<Result<Vec<_>>>()?;
+        let env = env
+            .into_iter()
+            .map(|word| string("environment variable", word))
+            .collect::<Result<Vec<_>>>()?;
+        let program = argv
+            .first()
+            .filter(|program| !program.is_empty())
+            .ok_or_else(|| {
+                Error::new(Kind::Invalid, "execute a program", "the command is empty")
+            })?;
+        let candidates = candidates(program, &env)?;
+        self.steps.push(Step::Exec {
+            candidates,
+            argv,
+            env,
+        });
+        Ok(self)
+    }
+
+    /// Adds what brings the process down to `credentials`, in the order that works with every combination.
+    ///
+    /// Without `no_new_privileges` a filter needs CAP_SYS_ADMIN and must then permit `capset` and what follows; with it,
+    /// the filter comes last.
+    pub fn drop_to(&mut self, credentials: &Credentials) -> &mut Plan {
+        const SYS_ADMIN: u64 = 1 << 21;
+        let capabilities = |more: u64| Step::Capabilities {
+            permitted: CapabilityBits(credentials.permitted.0 | more),
+            effective: CapabilityBits(credentials.permitted.0 | more),
+            inheritable: credentials.inheritable,
+        };
+        let filter = credentials
+            .seccomp
+            .clone()
+            .map(|program| Step::Seccomp { program, flags: 0 });
+        self.push(Step::Bounding(credentials.bounding));
+        self.extend(credentials.groups.clone().map(Step::Groups));
+        self.push(Step::Gid(credentials.gid))
+            .push(Step::Uid(credentials.uid));
+        match filter {
+            Some(filter) if !credentials.no_new_privileges => {
+                self.push(capabilities(SYS_ADMIN))
+                    .push(filter)
+                    .push(capabilities(0));
+                self.push(Step::Ambient(credentials.ambient))
+            }
+            filter => {
+                self.push(capabilities(0))
+                    .push(Step::Ambient(credentials.ambient));
+                self.extend(
+                    credentials
+                        .no_new_privileges
+                        .then_some(Step::NoNewPrivileges),
+                )
+                .extend(filter)
+            }
+        }
+    }
+
+    /// Why a start of this plan failed: the step's own sentence, with the kernel's answer.
+    pub fn explain(&self, failure: Failure) -> Error {
+        let attempt = match failure.step {
+            Failure::CLONE => format!("make a process with new namespaces:{}", self.new),
+            Failure::JOIN => format!("join the container's namespaces:{}", self.join),
+            Failure::CGROUP => "enter the cgroup".into(),
+            Failure::STREAMS => "arrange the standard streams".into(),
+            Failure::PLAN => "read the plan".into(),
+            Failure::DIED => {
+                return Error::new(
+                    Kind::Os,
+                    "prepare the container",
+                    "its process was killed before it ran its program",
+                );
+            }
+            Failure::PAUSE => "set up the pod's pause process".into(),
+            step => match self.steps.get(step as usize) {
+                Some(step) => step.to_string(),
+                None => format!("do step {step} of a plan that has {}", self.steps.len()),
+            },
+        };
+        Error::os(attempt, failure.errno)
+    }
+
+    pub(crate) fn handles(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.handles.iter().map(|handle| handle.as_fd())
+    }
+
+    /// The flat form.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a NUL in a path, [`Kind::Exhausted`] for more than 4 MiB or too many handles.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        if self.handles.len() > DESCRIPTORS_MAX - Carried(0xff).count() {
+            let why = format!("it hands over {} descriptors", self.handles.len());
+            return Err(Error::new(Kind::Exhausted, "compile a plan", why));
+        }
+        let mut bytes = vec![0; HEADER_SIZE];
+        for step in &self.steps {
+            compile(step, |record| {
+                record.encode(|piece| bytes.extend_from_slice(piece))
+            })?;
+        }
+        if bytes.len() > PLAN_SIZE_MAX {
+            let why = format!(
+                "it is {} bytes long, {PLAN_SIZE_MAX} is the most",
+                bytes.len()
+            );
+            return Err(Error::new(Kind::Exhausted, "compile a plan", why));
+        }
+        let header = Header {
+            new: self.new.0,
+            join: self.join.0,
+            steps: self.steps.len() as u32,
+            handles: self.handles.len() as u32,
+            size: bytes.len() as u32,
+        };
+        bytes[..HEADER_SIZE].copy_from_slice(&header.encode());
+        Ok(bytes)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.new != Namespaces::NONE {
+            writeln!(f, "new namespaces:{}", self.new)?;
+        }
+        if self.join != Namespaces::NONE {
+            writeln!(f, "joined namespaces:{}", self.join)?;
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{index}: {step}")?;
+        }
+        Ok(())
+    }
+}
+
+fn string(what: &str, bytes: impl Into<Vec<u8>>) -> Result<CString> {
+    CString::new(bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(&error.into_vec()).replace('\0', "\\0");
+        Error::new(
+            Kind::Invalid,
+            format!("pass the {what} {text:?}"),
+            "it has a NUL byte in it",
+        )
+    })
+}
+
+/// What `execvp` would try.
+fn candidates(program: &CString, env: &[CString]) -> Result<Vec<CString>> {
+    if program.as_bytes().contains(&b'/') {
+        return Ok(vec![program.clone()]);
+    }
+    let usual = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".as_slice();
+    let path = env
+        .iter()
+        .rev()
+        .find_map(|word| word.as_bytes().strip_prefix(b"PATH="))
+        .unwrap_or(usual);
+    path.split(|byte| *byte == b':')
+        .map(|directory| {
+            let directory = if directory.is_empty() {
+                b"."
+            } else {
+                directory
+            };
+            string("program", [directory, b"/", program.as_bytes()].concat())
+        })
+        .collect()
+}

@@ -1,0 +1,481 @@
+//! What the Node and pause say to each other: fixed messages over a `SOCK_SEQPACKET` socket, descriptors beside them.
+//!
+//! This file is compiled twice, into the library and into the freestanding program. It is pure: no allocation, no
+//! system call. A message is sixteen 32-bit little-endian words; which descriptors travel with a [`Request::Start`] is
+//! in its [`Carried`] bits, in the order of the bits, the plan's own handles last.
+
+/// Bytes of one message.
+pub const MESSAGE_SIZE: usize = 64;
+/// The first word's upper half: both sides come from one build, so anything else is not ours.
+const VERSION: u32 = 0x7064_0000;
+/// The most descriptors one message carries.
+pub const DESCRIPTORS_MAX: usize = 64;
+
+/// Names a process for as long as its pod lives, across embedders: (container, attempt, exec).
+///
+/// The container's own process has `exec` 0; probes, hooks and sessions inside it count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Index of the container in the pod, whatever order the Node gave them.
+    pub container: u32,
+    /// The container's attempt: unique, never used again.
+    pub attempt: u32,
+    /// 0 for the container itself.
+    pub exec: u32,
+}
+
+impl Key {
+    /// The container's own process.
+    pub const fn container(container: u32, attempt: u32) -> Key {
+        Key {
+            container,
+            attempt,
+            exec: 0,
+        }
+    }
+
+    /// A process run inside it.
+    #[must_use]
+    pub const fn exec(self, exec: u32) -> Key {
+        Key { exec, ..self }
+    }
+}
+
+/// A moment as pause read it on both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct At {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub mono: u64,
+    /// `CLOCK_REALTIME`, nanoseconds since 1970.
+    pub wall: i64,
+}
+
+/// Which step of a plan failed, and how. [`Plan::explain`](super::plan::Plan::explain) makes a sentence of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Index into the plan's steps, or one of the stages around the plan ([`Failure::CLONE`] and its siblings).
+    pub step: u32,
+    /// What the kernel said.
+    pub errno: i32,
+}
+
+impl Failure {
+    /// Making the process: clone with its namespaces and its cgroup.
+    pub const CLONE: u32 = u32::MAX;
+    /// Joining the namespaces of the target.
+    pub const JOIN: u32 = u32::MAX - 1;
+    /// Entering the cgroup through `cgroup.procs`.
+    pub const CGROUP: u32 = u32::MAX - 2;
+    /// Arranging descriptors, pipes and standard streams.
+    pub const STREAMS: u32 = u32::MAX - 3;
+    /// Reading the plan: it is cut off or says what pause does not know.
+    pub const PLAN: u32 = u32::MAX - 4;
+    /// The process was killed before the plan was done.
+    pub const DIED: u32 = u32::MAX - 5;
+    /// Pause itself, before any step: its descriptors and signals.
+    pub const PAUSE: u32 = u32::MAX - 6;
+}
+
+/// The descriptors that travel with a start, one bit each; they are sent in the order of the bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried(pub u32);
+
+impl Carried {
+    /// The flat plan; always there.
+    pub const PLAN: u32 = 1;
+    /// A cgroup directory, for `CLONE_INTO_CGROUP`.
+    pub const CGROUP: u32 = 1 << 1;
+    /// An open `cgroup.procs`, where pause's user namespace does not own the cgroup.
+    pub const PROCS: u32 = 1 << 2;
+    /// Standard input.
+    pub const STDIN: u32 = 1 << 3;
+    /// Standard output.
+    pub const STDOUT: u32 = 1 << 4;
+    /// Standard error.
+    pub const STDERR: u32 = 1 << 5;
+    /// The log file.
+    pub const LOG: u32 = 1 << 6;
+    /// No descriptor: standard output goes to the log.
+    pub const LOG_STDOUT: u32 = 1 << 8;
+    /// No descriptor: standard error goes to the log.
+    pub const LOG_STDERR: u32 = 1 << 9;
+
+    const DESCRIPTORS: u32 = 0xff;
+
+    /// Is this bit set?
+    pub const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// How many descriptors come before the plan's own handles.
+    pub const fn count(self) -> usize {
+        (self.0 & Self::DESCRIPTORS).count_ones() as usize
+    }
+
+    /// Where the descriptor of this bit stands among those received.
+    pub const fn position(self, bit: u32) -> Option<usize> {
+        if self.has(bit) {
+            Some((self.0 & Self::DESCRIPTORS & (bit - 1)).count_ones() as usize)
+        } else {
+            None
+        }
+    }
+}
+
+/// What the Node asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Make a process and walk its plan.
+    Start {
+        /// Its name from now on.
+        key: Key,
+        /// Whose namespaces it joins, if the plan says that it joins any.
+        join: Option<Key>,
+        /// What travels along.
+        carried: Carried,
+    },
+    /// Send a signal to a process that was started.
+    Signal {
+        /// Which.
+        key: Key,
+        /// The signal's number.
+        signal: u32,
+    },
+    /// Make a socket in the pod's network namespace.
+    Socket {
+        /// Comes back in the answer.
+        ticket: u32,
+        /// `AF_INET` and such.
+        family: u32,
+        /// `SOCK_STREAM` and such.
+        kind: u32,
+    },
+    /// Forget an exit, or a failed start: the Node has written it down.
+    Acknowledge {
+        /// Which.
+        key: Key,
+    },
+    /// Report everything remembered, then [`Report::Listed`].
+    List,
+    /// Go on in the log file that travels along.
+    Rotate {
+        /// Whose log.
+        key: Key,
+    },
+    /// End: the pod's PID namespace ends with pause.
+    Quit,
+}
+
+/// What pause tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The sandbox's own plan is done; starts are taken.
+    Ready {
+        /// When.
+        at: At,
+    },
+    /// A step of the sandbox's own plan failed; pause ends.
+    SetUpFailed {
+        /// Which.
+        failure: Failure,
+    },
+    /// The program runs. Its pidfd travels along.
+    Started {
+        /// Which.
+        key: Key,
+        /// When its `execve` was done.
+        at: At,
+    },
+    /// There is no process of that key. Remembered until acknowledged.
+    StartFailed {
+        /// Which.
+        key: Key,
+        /// Why.
+        failure: Failure,
+    },
+    /// The process ended. Remembered until acknowledged.
+    Exited {
+        /// Which.
+        key: Key,
+        /// As `waitid` gives it: `(si_code, si_status)` put together like `wait`'s status word.
+        status: i32,
+        /// When it had started.
+        started: At,
+        /// When pause reaped it.
+        ended: At,
+    },
+    /// Both pipes of that key reached their end and all of it was handed to the log file.
+    OutputEnded {
+        /// Which.
+        key: Key,
+    },
+    /// The old log file is complete and closed.
+    Rotated {
+        /// Which.
+        key: Key,
+    },
+    /// The socket asked for travels along, or `errno` says why not.
+    Socket {
+        /// The request's.
+        ticket: u32,
+        /// 0 if the socket is there.
+        errno: i32,
+    },
+    /// The end of what [`Request::List`] asked.
+    Listed,
+    /// A request was not understood or cannot be done.
+    Refused {
+        /// The request's kind number.
+        request: u32,
+        /// The key it named.
+        key: Key,
+        /// Why.
+        errno: i32,
+    },
+}
+
+/// Not a message of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// The message under construction, or taken apart.
+struct Words([u32; MESSAGE_SIZE / 4]);
+
+impl Words {
+    const KEY: usize = 1;
+    const BODY: usize = 4;
+
+    fn new(kind: u32, key: Key) -> Words {
+        let mut words = Words([0; MESSAGE_SIZE / 4]);
+        words.0[0] = VERSION | kind;
+        words.put_key(Words::KEY, key);
+        words
+    }
+
+    fn with(mut self, at: usize, value: u32) -> Words {
+        self.0[Words::BODY + at] = value;
+        self
+    }
+
+    fn with_moment(mut self, at: usize, moment: At) -> Words {
+        self.put_long(Words::BODY + at, moment.mono);
+        self.put_long(Words::BODY + at + 2, moment.wall as u64);
+        self
+    }
+
+    fn put_key(&mut self, at: usize, key: Key) {
+        self.0[at] = key.container;
+        self.0[at + 1] = key.attempt;
+        self.0[at + 2] = key.exec;
+    }
+
+    fn put_long(&mut self, at: usize, value: u64) {
+        self.0[at] = value as u32;
+        self.0[at + 1] = (value >> 32) as u32;
+    }
+
+    fn key(&self, at: usize) -> Key {
+        Key {
+            container: self.0[at],
+            attempt: self.0[at + 1],
+            exec: self.0[at + 2],
+        }
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        self.0[Words::BODY + at]
+    }
+
+    fn moment(&self, at: usize) -> At {
+        let long = |at: usize| u64::from(self.word(at)) | u64::from(self.word(at + 1)) << 32;
+        At {
+            mono: long(at),
+            wall: long(at + 2) as i64,
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        Failure {
+            step: self.word(0),
+            errno: self.word(1) as i32,
+        }
+    }
+
+    fn encode(&self) -> [u8; MESSAGE_SIZE] {
+        let mut bytes = [0; MESSAGE_SIZE];
+        for (piece, word) in bytes.chunks_exact_mut(4).zip(self.0) {
+            piece.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<(u32, Words), Malformed> {
+        if bytes.len() != MESSAGE_SIZE {
+            return Err(Malformed);
+        }
+        let mut words = Words([0; MESSAGE_SIZE / 4]);
+        for (word, piece) in words.0.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]]);
+        }
+        if words.0[0] & 0xffff_0000 != VERSION {
+            return Err(Malformed);
+        }
+        Ok((words.0[0] & 0xffff, words))
+    }
+}
+
+impl Request {
+    /// The number of its kind, for [`Report::Refused`].
+    pub const fn kind(&self) -> u32 {
+        match self {
+            Request::Start { .. } => 1,
+            Request::Signal { .. } => 2,
+            Request::Socket { .. } => 3,
+            Request::Acknowledge { .. } => 4,
+            Request::List => 5,
+            Request::Rotate { .. } => 6,
+            Request::Quit => 7,
+        }
+    }
+
+    /// The key it names, if any.
+    pub const fn key(&self) -> Key {
+        match *self {
+            Request::Start { key, .. }
+            | Request::Signal { key, .. }
+            | Request::Acknowledge { key }
+            | Request::Rotate { key } => key,
+            Request::Socket { .. } | Request::List | Request::Quit => Key::container(0, 0),
+        }
+    }
+
+    /// As bytes.
+    pub fn encode(&self) -> [u8; MESSAGE_SIZE] {
+        let words = Words::new(self.kind(), self.key());
+        match *self {
+            Request::Start { join, carried, .. } => {
+                let mut words = words.with(0, carried.0).with(1, u32::from(join.is_some()));
+                words.put_key(Words::BODY + 2, join.unwrap_or_default());
+                words
+            }
+            Request::Signal { signal, .. } => words.with(0, signal),
+            Request::Socket {
+                ticket,
+                family,
+                kind,
+            } => words.with(0, ticket).with(1, family).with(2, kind),
+            Request::Acknowledge { .. }
+            | Request::List
+            | Request::Rotate { .. }
+            | Request::Quit => words,
+        }
+        .encode()
+    }
+
+    /// From bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
+        let (kind, words) = Words::decode(bytes)?;
+        let key = words.key(Words::KEY);
+        Ok(match kind {
+            1 => Request::Start {
+                key,
+                join: (words.word(1) != 0).then(|| words.key(Words::BODY + 2)),
+                carried: Carried(words.word(0)),
+            },
+            2 => Request::Signal {
+                key,
+                signal: words.word(0),
+            },
+            3 => Request::Socket {
+                ticket: words.word(0),
+                family: words.word(1),
+                kind: words.word(2),
+            },
+            4 => Request::Acknowledge { key },
+            5 => Request::List,
+            6 => Request::Rotate { key },
+            7 => Request::Quit,
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+impl Report {
+    /// As bytes.
+    pub fn encode(&self) -> [u8; MESSAGE_SIZE] {
+        let none = Key::container(0, 0);
+        let failed = |kind, key, failure: Failure| {
+            Words::new(kind, key)
+                .with(0, failure.step)
+                .with(1, failure.errno as u32)
+        };
+        match *self {
+            Report::Ready { at } => Words::new(1, none).with_moment(0, at),
+            Report::SetUpFailed { failure } => failed(2, none, failure),
+            Report::Started { key, at } => Words::new(3, key).with_moment(0, at),
+            Report::StartFailed { key, failure } => failed(4, key, failure),
+            Report::Exited {
+                key,
+                status,
+                started,
+                ended,
+            } => Words::new(5, key)
+                .with_moment(0, started)
+                .with_moment(4, ended)
+                .with(8, status as u32),
+            Report::OutputEnded { key } => Words::new(6, key),
+            Report::Rotated { key } => Words::new(7, key),
+            Report::Socket { ticket, errno } => {
+                Words::new(8, none).with(0, ticket).with(1, errno as u32)
+            }
+            Report::Listed => Words::new(9, none),
+            Report::Refused {
+                request,
+                key,
+                errno,
+            } => Words::new(10, key).with(0, request).with(1, errno as u32),
+        }
+        .encode()
+    }
+
+    /// From bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Report, Malformed> {
+        let (kind, words) = Words::decode(bytes)?;
+        let key = words.key(Words::KEY);
+        Ok(match kind {
+            1 => Report::Ready {
+                at: words.moment(0),
+            },
+            2 => Report::SetUpFailed {
+                failure: words.failure(),
+            },
+            3 => Report::Started {
+                key,
+                at: words.moment(0),
+            },
+            4 => Report::StartFailed {
+                key,
+                failure: words.failure(),
+            },
+            5 => Report::Exited {
+                key,
+                status: words.word(8) as i32,
+                started: words.moment(0),
+                ended: words.moment(4),
+            },
+            6 => Report::OutputEnded { key },
+            7 => Report::Rotated { key },
+            8 => Report::Socket {
+                ticket: words.word(0),
+                errno: words.word(1) as i32,
+            },
+            9 => Report::Listed,
+            10 => Report::Refused {
+                request: words.word(0),
+                key,
+                errno: words.word(1) as i32,
+            },
+            _ => return Err(Malformed),
+        })
+    }
+}
