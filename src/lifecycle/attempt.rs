@@ -13,6 +13,8 @@ use crate::time::Now;
 pub struct Attempt {
     /// Unique per performed start, counted from 0.
     pub number: u32,
+    /// The sandbox it was made in: its [`Sandbox::attempt`].
+    pub sandbox: u32,
     /// What `status.containerStatuses[].restartCount` shows for it.
     pub restart_count: u32,
     /// When it was created.

@@ -15,6 +15,7 @@ pub mod attempt;
 pub mod input;
 pub mod output;
 pub mod record;
+pub mod rules;
 
 pub use attempt::{Attempt, AttemptState, Exit, Network, Sandbox, SandboxState};
 pub use input::{
