@@ -1,0 +1,28 @@
+//! The handbook: what to know beyond the items' own pages.
+//!
+//! | page | about |
+//! |---|---|
+//! | [`architecture`] | the layers, the pause process, and why they are so |
+//! | [`embedding`] | what the host program owes podlife, and what podlife never touches |
+//! | [`recovery`] | what survives the death of the embedder, and how it is found again |
+//! | [`kernel`] | what is needed of the kernel, for which feature |
+//! | [`security`] | what a container can and cannot reach |
+//! | [`limits`] | bounds, and what is not supported |
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
+
+#[doc = include_str!("recovery.md")]
+pub mod recovery {}
+
+#[doc = include_str!("kernel.md")]
+pub mod kernel {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}
