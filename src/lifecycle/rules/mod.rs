@@ -4,7 +4,10 @@
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
 pub mod facts;
+pub mod grace;
+pub mod order;
 pub mod plan;
+pub mod probe;
 pub mod restart;
 pub mod sandbox;
 pub mod shape;

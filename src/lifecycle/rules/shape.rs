@@ -82,7 +82,7 @@ pub struct ContainerView {
     pub policy: Policy,
     /// Its `restartPolicyRules`; empty unless it has a `restartPolicy` of its own, without which they do not count.
     pub rules: Box<[ExitRule]>,
-    /// Its probes; `None` for init and ephemeral containers, which have none.
+    /// Its probes. A valid init or ephemeral container has none; on one that is not valid they do not run.
     pub liveness: Option<ProbeView>,
     /// See [`ContainerView::liveness`].
     pub readiness: Option<ProbeView>,
@@ -107,15 +107,16 @@ impl ContainerView {
         }
     }
 
-    /// Which workers it has, one per probe.
-    pub fn probes(&self) -> impl Iterator<Item = (ProbeKind, &ProbeView)> {
+    /// Which probes are run on it, by one worker each.
+    pub fn workers(&self) -> impl Iterator<Item = (ProbeKind, &ProbeView)> {
+        let has_workers = matches!(self.role, Role::Sidecar | Role::Regular);
         [
             ProbeKind::Startup,
             ProbeKind::Liveness,
             ProbeKind::Readiness,
         ]
         .into_iter()
-        .filter_map(|kind| Some((kind, self.probe(kind)?)))
+        .filter_map(move |kind| Some((kind, self.probe(kind).filter(|_| has_workers)?)))
     }
 }
 
@@ -317,10 +318,7 @@ fn number_slots(containers: &mut [ContainerView], order: &[usize]) {
 fn view(container: &Container, role: Role, pod: Policy) -> ContainerView {
     let own = container.restart_policy.as_ref().and_then(own_policy);
     let rules = container.restart_policy_rules.iter().map(exit_rule);
-    let probe = |probe: &Option<Probe>| match role {
-        Role::Sidecar | Role::Regular => probe.as_ref().map(probe_view),
-        Role::Init | Role::Ephemeral => None,
-    };
+    let probe = |probe: &Option<Probe>| probe.as_ref().map(probe_view);
     let hooks = container.lifecycle.as_ref();
     ContainerView {
         name: container.name.as_str().into(),
