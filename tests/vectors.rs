@@ -6,6 +6,9 @@
 //!
 //! What a kind means is in [`vectors_kinds`], one module each.
 
+// Without libtest's `#[test]` clippy does not see that all of it is a test.
+#![allow(clippy::unwrap_used)]
+
 mod vectors_kinds;
 
 use std::collections::BTreeMap;

@@ -310,3 +310,97 @@ impl Sum for Quantity {
         amounts.fold(Quantity::ZERO, Add::add)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Quantity {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn large_amounts_are_exact_to_38_digits() {
+        let large = read("1e30");
+        assert_eq!((large + large).to_string(), "2e30");
+        assert_eq!((large - large).to_string(), "0");
+        assert_eq!(
+            read("12345678901234567890123456789012345678").to_string(),
+            "12345678901234567890123456789012345678"
+        );
+        assert!(
+            read("1e30") > read("1e29")
+                && read("-1e30") < read("-1e29")
+                && read("-1e30") < read("1")
+        );
+        assert_eq!(read("1000E").to_string(), "1000E");
+        assert_eq!(
+            read("9223372036854775807").multiply(i64::MAX).to_string(),
+            "85070591730234615847396907784232501249"
+        );
+    }
+
+    #[test]
+    fn absurd_exponents_are_bounded() {
+        assert!("1e1000".parse::<Quantity>().is_err());
+        assert!("1e99999999999999999999".parse::<Quantity>().is_err());
+        assert_eq!(read("0e99999999999999999999"), Quantity::ZERO);
+        assert_eq!(read("1e-99999999999999999999").to_string(), "1e-9");
+        assert_eq!(read("1e999").value(), i64::MAX);
+        assert_eq!(
+            (read("1e999") - read("1"))
+                .with_format(Format::BinarySI)
+                .scaled_value(0),
+            None
+        );
+    }
+
+    #[test]
+    fn json_numbers_and_nothing() {
+        let decode = |json: &str| {
+            serde_json::from_str::<Quantity>(json)
+                .map(|read| read.to_string())
+                .ok()
+        };
+        assert_eq!(decode("0.5").as_deref(), Some("500m"));
+        assert_eq!(decode("1e3").as_deref(), Some("1e3"));
+        assert_eq!(
+            decode("18446744073709551615").as_deref(),
+            Some("18446744073709551615")
+        );
+        assert_eq!(decode("null").as_deref(), Some("0"));
+        assert_eq!(decode("true"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,20}") {
+            let _ = text.parse::<Quantity>();
+        }
+
+        /// Printed, an amount reads as itself, and prints as itself again.
+        #[test]
+        fn canonical_text_is_stable(text in "[-+]?[0-9]{0,45}[.]?[0-9]{0,45}(|n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][-+]?[0-9]{1,3})") {
+            if let Ok(read) = text.parse::<Quantity>() {
+                let printed = read.to_string();
+                let again = printed.parse::<Quantity>().unwrap();
+                prop_assert_eq!(again, read);
+                prop_assert_eq!(again.to_string(), printed);
+            }
+        }
+
+        /// The same sum as in plain integers.
+        #[test]
+        fn arithmetic_is_exact(a in -1_000_000_000_000_000i64..1_000_000_000_000_000, b in -1_000_000_000_000_000i64..1_000_000_000_000_000, scale in -9i32..3) {
+            let of = |value| Quantity::new(value, scale, Format::DecimalSI);
+            prop_assert_eq!(of(a) + of(b), of(a + b));
+            prop_assert_eq!(of(a) - of(b), of(a - b));
+            prop_assert_eq!(of(a).cmp(&of(b)), a.cmp(&b));
+            prop_assert_eq!(of(a).scaled_value(scale), Some(a));
+            let (rounded, exact) = of(a).round_up(scale + 2);
+            prop_assert_eq!(rounded, of(a.signum() * a.abs().div_euclid(100) * 100 + if a % 100 == 0 { 0 } else { 100 * a.signum() }));
+            prop_assert_eq!(exact, a % 100 == 0);
+        }
+    }
+}

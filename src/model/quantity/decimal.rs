@@ -36,7 +36,7 @@ impl Decimal {
     }
 
     fn drop_digit(&mut self) {
-        self.more |= self.mantissa % 10 != 0;
+        self.more |= !self.mantissa.is_multiple_of(10);
         self.mantissa /= 10;
         self.exponent += 1;
     }
@@ -168,4 +168,53 @@ fn at((negative, amount): (bool, Decimal), exponent: i32) -> Option<(i128, bool)
     };
     let mantissa = i128::try_from(mantissa).ok()?;
     Some((if negative { -mantissa } else { mantissa }, exact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(mantissa: u128, exponent: i32) -> Decimal {
+        Decimal {
+            mantissa,
+            exponent,
+            more: false,
+        }
+    }
+
+    #[test]
+    fn one_form_at_the_border() {
+        let max = i128::MAX as u128;
+        assert_eq!(
+            decimal(max / 10, NANO + 1).normal(),
+            (max as i128 / 10 * 10, 0)
+        );
+        assert_eq!(
+            decimal(max / 10 + 1, NANO + 1).normal(),
+            (max as i128 / 10 + 1, 1)
+        );
+        assert_eq!(decimal(1, NANO + 40).normal().1, 2);
+    }
+
+    #[test]
+    fn what_is_dropped_rounds_up_once() {
+        assert_eq!(
+            Decimal {
+                mantissa: 15,
+                exponent: NANO - 1,
+                more: true
+            }
+            .normal(),
+            (2, 0)
+        );
+        assert_eq!(
+            Decimal {
+                mantissa: 10,
+                exponent: NANO - 1,
+                more: true
+            }
+            .normal(),
+            (2, 0)
+        );
+    }
 }
