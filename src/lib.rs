@@ -11,3 +11,5 @@ pub mod linux;
 pub mod node;
 
 pub use error::{Error, Kind, Result};
+#[cfg(target_os = "linux")]
+pub use linux::cgroup;

@@ -5,7 +5,9 @@
 
 pub(crate) mod sys;
 
+pub mod cgroup;
 pub mod clock;
+pub mod mount;
 pub mod pause;
 pub mod process;
 pub mod reactor;

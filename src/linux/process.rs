@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::statfs::FsType;
 use serde::{Deserialize, Serialize};
 
 use super::sys::pidfd;
@@ -155,12 +156,12 @@ impl Process {
 
     /// Below Linux 6.9 all pidfds share one inode, on another file system: that is no identity.
     fn inode(&self) -> Result<Option<u64>> {
-        const PIDFS: i64 = 0x5049_4446;
+        const PIDFS: FsType = FsType(0x5049_4446);
         let failed = |errno: Errno| Error::os("look at a pidfd", errno as i32);
         let kind = nix::sys::statfs::fstatfs(&self.0)
             .map_err(failed)?
             .filesystem_type();
-        if i64::from(kind.0) != PIDFS {
+        if kind != PIDFS {
             return Ok(None);
         }
         Ok(Some(nix::sys::stat::fstat(&self.0).map_err(failed)?.st_ino))
@@ -286,7 +287,7 @@ fn start_time(pid: u32) -> Result<u64> {
 }
 
 /// Rounded up, so that a wait never ends before its time.
-fn poll_timeout(left: Option<Duration>) -> PollTimeout {
+pub(super) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
     let Some(left) = left else {
         return PollTimeout::NONE;
     };

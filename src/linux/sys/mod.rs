@@ -3,3 +3,4 @@
 pub(crate) mod memfd;
 pub(crate) mod pidfd;
 pub(crate) mod socket;
+pub(crate) mod xattr;
