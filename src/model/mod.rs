@@ -6,8 +6,11 @@
 
 mod absent;
 mod bytes;
+pub mod cgroup_name;
+pub mod cgroup_values;
 mod config;
 mod container;
+pub mod cpu_share;
 pub mod dns;
 mod env;
 pub mod expansion;
@@ -18,9 +21,12 @@ pub mod image;
 pub mod log;
 mod meta;
 mod network;
+pub mod oom_score;
 mod pod;
 mod probe;
+pub mod qos;
 pub mod quantity;
+pub mod resource_sum;
 mod resources;
 mod scheduling;
 mod security;

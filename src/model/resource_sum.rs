@@ -1,0 +1,138 @@
+//! What a pod asks for and may use in sum.
+//!
+//! Upstream: `k8s.io/component-helpers/resource/helpers.go`.
+
+use std::collections::BTreeMap;
+
+use super::{Container, ContainerRestartPolicy, PodSpec, Quantity, ResourceRequirements};
+
+/// Amounts by resource name.
+pub type ResourceList = BTreeMap<String, Quantity>;
+
+/// The amount of a resource; nothing if it is not listed.
+pub fn amount(list: &ResourceList, resource: &str) -> Quantity {
+    list.get(resource).copied().unwrap_or(Quantity::ZERO)
+}
+
+/// What the pod requests: the main containers and sidecars together, or the largest step of its start if that is more;
+/// requests of the pod itself in their place; and the overhead.
+///
+/// ```
+/// use podlife::model::{Pod, resource_sum::pod_requests};
+///
+/// let pod: Pod = serde_json::from_str(r#"{"spec":{
+///     "initContainers":[{"name":"big","resources":{"requests":{"cpu":"2"}}}],
+///     "containers":[{"name":"a","resources":{"requests":{"cpu":"100m"}}}],
+///     "overhead":{"cpu":"50m"}}}"#).unwrap();
+/// assert_eq!(pod_requests(&pod.spec)["cpu"].to_string(), "2050m");
+/// ```
+pub fn pod_requests(spec: &PodSpec) -> ResourceList {
+    let mut sum = container_requests(spec);
+    replace(&mut sum, spec, |resources| &resources.requests);
+    add(&mut sum, &spec.overhead);
+    sum
+}
+
+/// What the containers request, without the pod's own requests and the overhead.
+pub fn container_requests(spec: &PodSpec) -> ResourceList {
+    of_containers(spec, |resources| &resources.requests)
+}
+
+/// What the pod may use: as [`pod_requests`], with limits. The overhead is added to limits that there are.
+pub fn pod_limits(spec: &PodSpec) -> ResourceList {
+    let mut sum = of_containers(spec, |resources| &resources.limits);
+    replace(&mut sum, spec, |resources| &resources.limits);
+    for (name, overhead) in &spec.overhead {
+        match sum.get_mut(name) {
+            Some(limit) if !limit.is_zero() => *limit += *overhead,
+            _ => {}
+        }
+    }
+    sum
+}
+
+/// Requests and limits of the pod itself, if it has any that count there: cpu, memory and huge pages.
+pub fn pod_level(spec: &PodSpec) -> Option<&ResourceRequirements> {
+    let counts = |list: &ResourceList| list.keys().any(|name| is_pod_level(name));
+    spec.resources
+        .as_ref()
+        .filter(|resources| counts(&resources.requests) || counts(&resources.limits))
+}
+
+/// Whether an init container goes on running beside the others.
+pub(super) fn is_sidecar(init: &Container) -> bool {
+    init.restart_policy == Some(ContainerRestartPolicy::Always)
+}
+
+fn is_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
+fn replace(
+    sum: &mut ResourceList,
+    spec: &PodSpec,
+    list: impl Fn(&ResourceRequirements) -> &ResourceList,
+) {
+    if let Some(resources) = pod_level(spec) {
+        let own = list(resources)
+            .iter()
+            .filter(|(name, _)| is_pod_level(name));
+        sum.extend(own.map(|(name, amount)| (name.clone(), *amount)));
+    }
+}
+
+/// Init containers start one after the other; each runs beside the sidecars that were started before it.
+fn of_containers(
+    spec: &PodSpec,
+    list: impl Fn(&ResourceRequirements) -> &ResourceList,
+) -> ResourceList {
+    let (mut sum, mut sidecars, mut start) = (
+        ResourceList::new(),
+        ResourceList::new(),
+        ResourceList::new(),
+    );
+    for container in spec
+        .containers
+        .iter()
+        .filter_map(|container| container.resources.as_ref())
+    {
+        add(&mut sum, list(container));
+    }
+    for init in &spec.init_containers {
+        let empty = ResourceList::new();
+        let own = init.resources.as_ref().map_or(&empty, &list);
+        if is_sidecar(init) {
+            add(&mut sum, own);
+            add(&mut sidecars, own);
+            raise(&mut start, &sidecars);
+        } else {
+            let mut step = sidecars.clone();
+            add(&mut step, own);
+            raise(&mut start, &step);
+        }
+    }
+    raise(&mut sum, &start);
+    sum
+}
+
+fn add(sum: &mut ResourceList, list: &ResourceList) {
+    for (name, amount) in list {
+        match sum.get_mut(name) {
+            Some(sum) => *sum += *amount,
+            None => {
+                sum.insert(name.clone(), *amount);
+            }
+        }
+    }
+}
+
+fn raise(maximum: &mut ResourceList, list: &ResourceList) {
+    for (name, amount) in list {
+        match maximum.get_mut(name) {
+            Some(maximum) => *maximum = (*maximum).max(*amount),
+            None => {
+                maximum.insert(name.clone(), *amount);
+            }
+        }
+    }
+}
