@@ -3,11 +3,14 @@
 //! They read a [`Shape`](shape::Shape), the spec in the form they run on, and [facts](facts) borrowed from whoever keeps
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
+pub mod condition;
 pub mod facts;
 pub mod grace;
 pub mod order;
+pub mod phase;
 pub mod plan;
 pub mod probe;
 pub mod restart;
+mod rewrite;
 pub mod sandbox;
 pub mod shape;
