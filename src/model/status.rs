@@ -52,6 +52,8 @@ text_enum! {
         ContainersReady = "ContainersReady",
         /// It can serve.
         Ready = "Ready",
+        /// All containers are being restarted in place.
+        AllContainersRestarting = "AllContainersRestarting",
         /// It is about to be ended from outside.
         DisruptionTarget = "DisruptionTarget",
         /// A resize waits.
@@ -397,6 +399,29 @@ pub struct VolumeMountStatus {
     /// Whether that covers mounts below it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recursive_read_only: Option<RecursiveReadOnly>,
+    /// What the volume turned out to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_status: Option<VolumeStatus>,
+}
+
+/// What a mounted volume turned out to be.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeStatus {
+    /// Of a volume that is an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageVolumeStatus>,
+}
+
+/// Which image a volume turned out to be.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ImageVolumeStatus {
+    /// What its reference was resolved to.
+    #[serde(deserialize_with = "absent")]
+    pub image_ref: String,
 }
 
 /// Health of one resource's devices.

@@ -1,6 +1,6 @@
 //! The conditions of a pod that the kubelet owns.
 //!
-//! Each is computed as a [`Condition`], whose message is put together only when it is printed; [`apply`] writes it into a
+//! Each is computed as a [`Condition`], whose message is put together only when it is printed; [`write`] puts it into a
 //! status in place.
 //!
 //! Source: `pkg/kubelet/status/generate.go` of Kubernetes.
@@ -45,6 +45,13 @@ pub enum Message<'a> {
 }
 
 impl<'a> Condition<'a> {
+    /// It holds, and there is nothing to say about that.
+    pub const HOLDS: Condition<'static> = Condition {
+        holds: true,
+        reason: "",
+        message: Message::Empty,
+    };
+
     fn is(holds: bool, reason: &'static str) -> Condition<'a> {
         Condition {
             holds,
@@ -55,9 +62,11 @@ impl<'a> Condition<'a> {
 
     /// As the API has it, without times.
     pub fn to_pod_condition(&self, type_: ConditionType) -> PodCondition {
-        let mut conditions = Vec::new();
-        apply(&mut conditions, type_, self, None, Wall::default());
-        let mut condition = conditions.pop().unwrap_or_default();
+        let mut condition = PodCondition {
+            type_,
+            ..PodCondition::default()
+        };
+        write(&mut condition, self, None, Wall::default());
         condition.last_transition_time = None;
         condition
     }
@@ -209,26 +218,28 @@ pub fn holds(conditions: &[PodCondition], type_: &ConditionType) -> bool {
         .is_some_and(|condition| condition.status == ConditionStatus::True)
 }
 
-/// Writes a condition into a list, in place. Its transition time changes only when its status flips, to `now`. Returns
-/// whether it flipped; a condition that was not there has flipped.
-pub fn apply(
-    conditions: &mut Vec<PodCondition>,
-    type_: ConditionType,
-    found: &Condition<'_>,
-    generation: Option<i64>,
-    now: Wall,
-) -> bool {
+/// The place of a condition in a list; one that is not there is appended, with a status that is neither True nor False.
+pub fn place(conditions: &mut Vec<PodCondition>, type_: ConditionType) -> usize {
     let place = conditions
         .iter()
         .position(|condition| condition.type_ == type_);
-    let place = place.unwrap_or_else(|| {
+    place.unwrap_or_else(|| {
         conditions.push(PodCondition {
             type_,
             ..PodCondition::default()
         });
         conditions.len() - 1
-    });
-    let condition = &mut conditions[place];
+    })
+}
+
+/// Writes what was found over what was published, in place. The transition time changes only when the status flips, to
+/// `now`. Returns whether it flipped.
+pub fn write(
+    condition: &mut PodCondition,
+    found: &Condition<'_>,
+    generation: Option<i64>,
+    now: Wall,
+) -> bool {
     let status = if found.holds {
         ConditionStatus::True
     } else {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{Attempt, AttemptState, Eviction, Failure, ProbeKind, Sandbox};
+use crate::model::Phase;
 
 /// What a probe's worker has published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,8 +98,11 @@ pub struct PodFacts<'a> {
     pub sandboxes: &'a [Sandbox],
     /// It is being deleted (`metadata.deletionTimestamp` is set): nothing is started any more.
     pub deleted: bool,
-    /// Nothing of it will ever be started again, and nothing runs.
+    /// It has been ended: nothing of it runs, and nothing will ever be started again.
     pub terminal: bool,
+    /// The terminal phase that a projection has decided on, while it is not published yet: the pod is being ended because of
+    /// it.
+    pub decided: Option<&'a Phase>,
     /// It is to end as Failed with this reason and message: eviction, or the deadline.
     pub eviction: Option<&'a Eviction>,
 }

@@ -4,6 +4,7 @@
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
 pub mod condition;
+pub mod deadline;
 pub mod facts;
 pub mod grace;
 pub mod order;
@@ -11,6 +12,8 @@ pub mod phase;
 pub mod plan;
 pub mod probe;
 pub mod restart;
+pub mod restart_count;
 mod rewrite;
 pub mod sandbox;
 pub mod shape;
+pub mod status;

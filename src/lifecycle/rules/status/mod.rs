@@ -1,0 +1,448 @@
+//! The status of a pod: a projection of the facts *and of what was published before*, in the kubelet's order: container
+//! statuses, `started` and `ready`, phase, conditions.
+//!
+//! [`project`] rewrites a published status in place, which is what a machine does at every change. [`generate`] makes a new
+//! one from the two statuses the kubelet keeps apart, its own and the API's.
+//!
+//! Source: `generateAPIPodStatus` in `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/status/status_manager.go` of Kubernetes.
+
+pub mod container;
+pub mod image_volume;
+pub mod merge;
+pub mod terminate;
+pub mod transition;
+
+use std::mem::take;
+
+use super::condition::{self, Condition, all_containers_restarting, containers_ready, holds};
+use super::condition::{initialized, ready, ready_to_start, restarting_all};
+use super::facts::{PodFacts, Seen};
+use super::phase::{PhaseFacts, Statuses, phase};
+use super::rewrite::Pen;
+use super::sandbox::sandbox_problem;
+use super::shape::Shape;
+use crate::lifecycle::{Eviction, SandboxState};
+use crate::model::{ConditionType, ContainerStatus, Phase, PodCondition, PodIp, PodStatus};
+use crate::time::Wall;
+use container::{Around, any_regular_created, convert, fill};
+
+/// What a projection changed. Of what it does not name, nothing changed that anyone waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Projection {
+    /// The phase that follows from the facts. When it is terminal and `status.phase` is not, the pod has to be ended:
+    /// it is published once that is done.
+    pub phase: Phase,
+    /// `status.phase` is another one than before.
+    pub phase_changed: bool,
+    /// Which entries of `status.conditions` flipped: bit *n* for the *n*th.
+    pub conditions: u32,
+    /// Which containers' statuses changed: bit *n* for index *n*; bit 63 for that and all later ones.
+    pub containers: u64,
+    /// Which of them became ready or unready.
+    pub readiness: u64,
+}
+
+impl Projection {
+    /// Whether anything changed.
+    pub fn is_empty(&self) -> bool {
+        !self.phase_changed && self.conditions == 0 && self.containers == 0
+    }
+
+    /// Whether this container's status changed.
+    pub fn container(&self, index: usize) -> bool {
+        self.containers & bit(index) != 0
+    }
+}
+
+/// Rewrites the published status into what is to be published now.
+///
+/// A terminal phase, once published, stays. One that is new is withheld, with its reason and message, until
+/// [`PodFacts::terminal`]: until then something might still run. Conditions that are not the kubelet's stay as they are.
+///
+/// Reads everything in [`PodFacts`] and [`Seen`] but flight. Writes everything but `qosClass`, `hostIP(s)`, and what
+/// [`convert`] leaves alone.
+///
+/// ```
+/// use podlife::lifecycle::rules::facts::{PodFacts, Seen};
+/// use podlife::lifecycle::rules::shape::Shape;
+/// use podlife::lifecycle::rules::status::project;
+/// use podlife::model::{Phase, Pod, PodStatus};
+/// use podlife::time::Wall;
+///
+/// let pod: Pod = serde_json::from_str(r#"{"spec": {"containers": [{"name": "web"}]}}"#).unwrap();
+/// let (shape, facts, now) = (Shape::new(&pod), PodFacts::default(), Wall::from_secs(1));
+/// let mut status = PodStatus::default();
+/// let projection = project(&mut status, &shape, &facts, |_| Seen::default(), now);
+/// assert!(projection.phase_changed && projection.container(0));
+/// assert_eq!(status.phase, Some(Phase::Pending));
+/// let waiting = status.container_statuses[0].state.as_ref().unwrap().waiting.as_ref().unwrap();
+/// assert_eq!(waiting.reason.as_deref(), Some("ContainerCreating"));
+/// assert!(project(&mut status, &shape, &facts, |_| Seen::default(), now).is_empty());
+/// ```
+pub fn project<'s>(
+    status: &mut PodStatus,
+    shape: &Shape,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+    now: Wall,
+) -> Projection {
+    let (containers, readiness) = containers(status, shape, pod, &seen);
+    let computed = phase_now(status, shape, pod, &seen);
+    let before = status.phase.clone();
+    let decided = decide(
+        computed,
+        [pod.decided, before.as_ref()],
+        pod.eviction,
+        before.as_ref(),
+    );
+    if !is_terminal(&decided) || pod.terminal || before.as_ref().is_some_and(is_terminal) {
+        publish(status, &decided, pod.eviction);
+    }
+    let conditions = conditions(status, shape, pod, &seen, &decided, now);
+    addresses(status, pod);
+    status.start_time.get_or_insert(now);
+    status.observed_generation = shape.generation.filter(|generation| *generation != 0);
+    Projection {
+        phase_changed: status.phase != before,
+        phase: decided,
+        conditions,
+        containers,
+        readiness,
+    }
+}
+
+/// The whole status, as the kubelet generates it before it is merged into the API's. `previous` is what was last generated,
+/// `stored` the API's copy: a terminal phase of either stays, and conditions that are not the kubelet's come from `stored`.
+pub fn generate<'s>(
+    shape: &Shape,
+    previous: &PodStatus,
+    stored: &PodStatus,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+    now: Wall,
+) -> PodStatus {
+    let mut status = begin(previous, stored);
+    containers(&mut status, shape, pod, &seen);
+    let decided = settle(&mut status, shape, stored, pod, &seen);
+    conditions(&mut status, shape, pod, &seen, &decided, now);
+    addresses(&mut status, pod);
+    status.start_time.get_or_insert(now);
+    status.observed_generation = shape.generation.filter(|generation| *generation != 0);
+    status
+}
+
+/// The first step of [`generate`]: what it starts from.
+pub fn begin(previous: &PodStatus, stored: &PodStatus) -> PodStatus {
+    let mut status = previous.clone();
+    let foreign = stored
+        .conditions
+        .iter()
+        .filter(|condition| !is_kubelets(&condition.type_))
+        .cloned();
+    let own = take(&mut status.conditions).into_iter();
+    let own = own.filter(|condition| {
+        is_kubelets(&condition.type_) || condition.type_ == ConditionType::DisruptionTarget
+    });
+    status.conditions = foreign.collect();
+    for condition in own {
+        merge::replace_or_append(&mut status.conditions, condition);
+    }
+    status
+}
+
+/// The container statuses, `started` and `ready` included. Returns which changed, and of which `ready` did, by index.
+pub fn containers<'s>(
+    status: &mut PodStatus,
+    shape: &Shape,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+) -> (u64, u64) {
+    let laid_out = lay_out(status, shape);
+    let was_restarting = holds(&status.conditions, &ConditionType::AllContainersRestarting);
+    let around = Around {
+        pod_deleted: pod.deleted,
+        restarting_all: restarting_all(shape, &seen, was_restarting),
+        regular_created: !shape.init.is_empty() && any_regular_created(shape, &seen),
+    };
+    let mut changed = if laid_out { u64::MAX } else { 0 };
+    let mut readiness = 0;
+    let lists = [
+        (&shape.init, &mut status.init_container_statuses),
+        (&shape.regular, &mut status.container_statuses),
+        (&shape.ephemeral, &mut status.ephemeral_container_statuses),
+    ];
+    for (indexes, list) in lists {
+        for &index in indexes {
+            let view = &shape.containers[index];
+            let Some(status) = list.get_mut(usize::from(view.slot)) else {
+                continue;
+            };
+            let seen = seen(index);
+            let was_ready = status.ready;
+            if convert(status, shape, index, &seen, around) | fill(status, view, &seen) {
+                changed |= bit(index);
+            }
+            if status.ready != was_ready {
+                readiness |= bit(index);
+            }
+        }
+    }
+    (changed, readiness)
+}
+
+/// The phase with its reason and message, from container statuses that are up to date. Returns the phase.
+pub fn settle<'s>(
+    status: &mut PodStatus,
+    shape: &Shape,
+    stored: &PodStatus,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+) -> Phase {
+    let computed = phase_now(status, shape, pod, seen);
+    let stored_phase = stored.phase.as_ref();
+    let decided = decide(
+        computed,
+        [status.phase.as_ref(), stored_phase],
+        pod.eviction,
+        stored_phase,
+    );
+    let is_kept = status.phase.as_ref() == Some(&decided);
+    publish(status, &decided, pod.eviction);
+    if is_kept && pod.eviction.is_none() {
+        status.reason = status.reason.take().or_else(|| stored.reason.clone());
+        status.message = status.message.take().or_else(|| stored.message.clone());
+    }
+    decided
+}
+
+/// The kubelet's conditions, from container statuses that are up to date and the phase decided from them. Returns which
+/// flipped, by their place in the list.
+pub fn conditions<'s>(
+    status: &mut PodStatus,
+    shape: &Shape,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+    decided: &Phase,
+    now: Wall,
+) -> u32 {
+    let list = take(&mut status.conditions);
+    let was_initialized = holds(&list, &ConditionType::Initialized);
+    let was_restarting = holds(&list, &ConditionType::AllContainersRestarting);
+    let all = statuses(status);
+    let known = (!all.init.is_empty() || !all.regular.is_empty()).then_some(all);
+    let mut sheet = Sheet {
+        list,
+        flipped: 0,
+        generation: shape.generation,
+        now,
+    };
+    let problem = sandbox_problem(shape.network, pod.sandboxes);
+    sheet.put(
+        ConditionType::PodReadyToStartContainers,
+        ready_to_start(problem),
+    );
+    sheet.put(
+        ConditionType::Initialized,
+        initialized(shape, known, decided, was_initialized),
+    );
+    sheet.put_ready(shape, known, decided);
+    sheet.put(
+        ConditionType::ContainersReady,
+        containers_ready(shape, known, decided),
+    );
+    sheet.put(ConditionType::PodScheduled, Condition::HOLDS);
+    if shape.can_restart_all {
+        let restarting = all_containers_restarting(shape, seen, was_restarting, decided);
+        sheet.put(ConditionType::AllContainersRestarting, restarting);
+    }
+    let Sheet { list, flipped, .. } = sheet;
+    status.conditions = list;
+    flipped
+}
+
+/// The conditions while they are written.
+struct Sheet {
+    list: Vec<PodCondition>,
+    flipped: u32,
+    generation: Option<i64>,
+    now: Wall,
+}
+
+impl Sheet {
+    fn put(&mut self, type_: ConditionType, found: Condition<'_>) {
+        let place = condition::place(&mut self.list, type_);
+        let flipped = condition::write(&mut self.list[place], &found, self.generation, self.now);
+        self.note(place, flipped);
+    }
+
+    /// Ready is found from the others in the list, so it is out of it meanwhile.
+    fn put_ready(&mut self, shape: &Shape, known: Option<Statuses<'_>>, decided: &Phase) {
+        let place = condition::place(&mut self.list, ConditionType::Ready);
+        let mut condition = take(&mut self.list[place]);
+        let found = ready(shape, known, &self.list, decided);
+        let flipped = condition::write(&mut condition, &found, self.generation, self.now);
+        self.list[place] = condition;
+        self.note(place, flipped);
+    }
+
+    fn note(&mut self, place: usize, flipped: bool) {
+        let bit = u32::try_from(place)
+            .ok()
+            .and_then(|place| 1u32.checked_shl(place));
+        self.flipped |= bit.filter(|_| flipped).unwrap_or(0);
+    }
+}
+
+/// A terminal phase stays: of those known before, the first. Eviction forces Failed. What the API has as terminal wins.
+fn decide(
+    computed: Phase,
+    before: [Option<&Phase>; 2],
+    eviction: Option<&Eviction>,
+    stored: Option<&Phase>,
+) -> Phase {
+    let terminal = |phase: &&Phase| is_terminal(phase);
+    if let Some(stored) = stored.filter(terminal) {
+        return stored.clone();
+    }
+    if eviction.is_some() {
+        return Phase::Failed;
+    }
+    if is_terminal(&computed) {
+        return computed;
+    }
+    before
+        .into_iter()
+        .flatten()
+        .find(terminal)
+        .cloned()
+        .unwrap_or(computed)
+}
+
+/// Reason and message belong to a phase, and go with it.
+fn publish(status: &mut PodStatus, decided: &Phase, eviction: Option<&Eviction>) {
+    if status.phase.as_ref() != Some(decided) {
+        status.phase = Some(decided.clone());
+        status.reason = None;
+        status.message = None;
+    }
+    if let Some(eviction) = eviction {
+        let mut pen = Pen::default();
+        pen.text(&mut status.reason, Some(&eviction.reason));
+        pen.text(&mut status.message, Some(&eviction.message));
+    }
+}
+
+fn phase_now<'s>(
+    status: &PodStatus,
+    shape: &Shape,
+    pod: &PodFacts<'_>,
+    seen: impl Fn(usize) -> Seen<'s>,
+) -> Phase {
+    let newest = pod.sandboxes.first();
+    let current = newest
+        .filter(|sandbox| sandbox.state == SandboxState::Ready)
+        .map(|sandbox| sandbox.attempt);
+    let has_run = |index: &usize| {
+        seen(*index)
+            .attempts
+            .iter()
+            .any(|attempt| Some(attempt.sandbox) == current)
+    };
+    let initialized = current.is_some() && shape.regular.iter().any(has_run);
+    phase(
+        shape,
+        statuses(status),
+        PhaseFacts {
+            terminal: pod.terminal,
+            initialized,
+        },
+    )
+}
+
+fn statuses(status: &PodStatus) -> Statuses<'_> {
+    Statuses {
+        init: &status.init_container_statuses,
+        regular: &status.container_statuses,
+    }
+}
+
+/// The address of the newest sandbox; the last one stays while there is none.
+fn addresses(status: &mut PodStatus, pod: &PodFacts<'_>) {
+    let newest = pod.sandboxes.first();
+    let Some(ip) = newest
+        .and_then(|sandbox| sandbox.ip.as_deref())
+        .filter(|ip| !ip.is_empty())
+    else {
+        return;
+    };
+    if status.pod_ip.as_deref() != Some(ip) {
+        status.pod_ip = Some(ip.to_owned());
+        let mut only = PodIp::default();
+        only.ip = ip.to_owned();
+        status.pod_ips = vec![only];
+    }
+}
+
+/// Sees to it that each container of the spec has its status in its slot. Returns whether something had to be moved.
+fn lay_out(status: &mut PodStatus, shape: &Shape) -> bool {
+    let lists = [
+        (&shape.init, &mut status.init_container_statuses),
+        (&shape.regular, &mut status.container_statuses),
+        (&shape.ephemeral, &mut status.ephemeral_container_statuses),
+    ];
+    let mut moved = false;
+    for (indexes, list) in lists {
+        let stands = |index: &usize| {
+            let view = &shape.containers[*index];
+            list.get(usize::from(view.slot))
+                .is_some_and(|status| status.name == *view.name)
+        };
+        if list.len() != indexes.len() || !indexes.iter().all(stands) {
+            lay_out_list(list, indexes, shape);
+            moved = true;
+        }
+    }
+    moved
+}
+
+fn lay_out_list(list: &mut Vec<ContainerStatus>, indexes: &[usize], shape: &Shape) {
+    let mut by_slot = indexes.to_vec();
+    by_slot.sort_by_key(|index| shape.containers[*index].slot);
+    let mut old = take(list);
+    let place = |index: &usize| {
+        let name = &shape.containers[*index].name;
+        match old.iter().position(|status| status.name == **name) {
+            Some(place) => old.swap_remove(place),
+            None => {
+                let mut status = ContainerStatus::default();
+                status.name = name.to_string();
+                status
+            }
+        }
+    };
+    *list = by_slot.iter().map(place).collect();
+}
+
+/// Succeeded and Failed are never left.
+pub fn is_terminal(phase: &Phase) -> bool {
+    matches!(phase, Phase::Succeeded | Phase::Failed)
+}
+
+/// The condition types that nobody but the kubelet writes. DisruptionTarget is shared.
+pub fn is_kubelets(type_: &ConditionType) -> bool {
+    matches!(
+        type_,
+        ConditionType::PodScheduled
+            | ConditionType::Ready
+            | ConditionType::Initialized
+            | ConditionType::ContainersReady
+            | ConditionType::PodReadyToStartContainers
+            | ConditionType::AllContainersRestarting
+            | ConditionType::PodResizePending
+            | ConditionType::PodResizeInProgress
+    )
+}
+
+fn bit(index: usize) -> u64 {
+    1 << index.min(63)
+}
