@@ -5,14 +5,19 @@
 
 pub(crate) mod sys;
 
+pub mod capabilities;
 pub mod cgroup;
 pub mod clock;
 pub mod mount;
 pub mod pause;
 pub mod process;
 pub mod reactor;
+pub mod rlimit;
+#[cfg(feature = "seccomp")]
+pub mod seccomp;
 mod signal;
 
+pub use capabilities::Capabilities;
 pub use clock::Clock;
 pub use process::Process;
 pub use reactor::Reactor;

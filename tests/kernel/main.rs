@@ -7,3 +7,5 @@ mod cgroup;
 mod nobody;
 mod process;
 mod scratch;
+#[cfg(feature = "seccomp")]
+mod seccomp;
