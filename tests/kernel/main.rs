@@ -5,7 +5,9 @@
 
 mod cgroup;
 mod nobody;
+mod pause;
 mod process;
+mod sandbox;
 mod scratch;
 #[cfg(feature = "seccomp")]
 mod seccomp;

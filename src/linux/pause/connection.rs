@@ -181,7 +181,6 @@ pub enum Report {
 }
 
 impl Connection {
-    #[expect(dead_code, reason = "spawn follows")]
     pub(super) fn over(socket: OwnedFd) -> Connection {
         Connection { socket }
     }

@@ -20,5 +20,4 @@ pub use spawn::{Pause, Sandbox, User, spawn};
 pub use wire::{Failure, Key};
 
 /// The program, built by `build.rs`.
-#[expect(dead_code, reason = "spawn follows")]
 static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));

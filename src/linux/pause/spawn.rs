@@ -1,13 +1,16 @@
 //! Starting a pause process so that the embedder never has a child.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+use nix::errno::Errno;
 
 use super::connection::Connection;
 use super::plan::{Namespaces, Plan};
 use crate::linux::process::Process;
-use crate::linux::sys::socket;
-use crate::{Error, Result};
+use crate::linux::sys::clone::{Orphan, Stage};
+use crate::linux::sys::{memfd, socket};
+use crate::{Error, Kind, Result};
 
 /// A pod's infrastructure before there is a pod: what [`spawn`] makes.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,92 @@ pub struct Pause {
 /// # Errors
 /// What the kernel refused, and the usual cure.
 pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
-    let (_ours, _theirs) =
-        socket::pair().map_err(|errno| Error::os("make a socket pair", errno as i32))?;
-    todo!("{sandbox:?}")
+    let failed = |what: &'static str| move |errno: Errno| Error::os(what, errno as i32);
+    let program = memfd::sealed(c"podlife-pause", super::PROGRAM)
+        .map_err(failed("put the pause program into memory"))?;
+    let plan = memfd::sealed(c"podlife-plan", &sandbox.set_up.encode()?)
+        .map_err(failed("hand a plan to pause"))?;
+    let (ours, theirs) = socket::pair().map_err(failed("make a socket pair"))?;
+    let embedder = sandbox.ephemeral.then(Process::own).transpose()?;
+    let given = [
+        sandbox.listener,
+        embedder.as_ref().map(|embedder| embedder.as_fd()),
+    ];
+    let word = match given {
+        [None, None] => c"",
+        [Some(_), None] => c"l",
+        [None, Some(_)] => c"e",
+        [Some(_), Some(_)] => c"le",
+    };
+    let fds: Vec<_> = [theirs.as_fd(), plan.as_fd()]
+        .into_iter()
+        .chain(given.into_iter().flatten())
+        .chain(sandbox.set_up.handles())
+        .map(|fd| fd.as_raw_fd())
+        .collect();
+    let maps = maps(sandbox.user)?;
+    let mut namespaces = sandbox.namespaces;
+    if maps.is_some() {
+        namespaces = namespaces | Namespaces::USER;
+    }
+    let orphan = Orphan {
+        program: program.as_fd(),
+        argv: &[c"podlife-pause", word],
+        fds: &fds,
+        namespaces: u64::from(namespaces.bits()),
+        cgroup: sandbox.cgroup,
+        maps: maps
+            .as_ref()
+            .map(|maps| maps.each_ref().map(|map| map.as_bytes())),
+    };
+    let process = orphan
+        .spawn()
+        .map_err(|(stage, errno)| explain(stage, errno, namespaces))?;
+    Ok(Pause {
+        process: Process::from(process),
+        connection: Connection::over(ours),
+    })
+}
+
+/// The lines of `uid_map` and `gid_map`.
+fn maps(user: User) -> Result<Option<[String; 2]>> {
+    if user == User::Host {
+        return Ok(None);
+    }
+    // The child shares the caller's memory until it executes, and with it this flag: without it, it may not write its
+    // own map.
+    if !nix::sys::prctl::get_dumpable().unwrap_or(true) {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "make a user namespace",
+            "this process is not dumpable (set-uid, file capabilities, or PR_SET_DUMPABLE)",
+        )
+        .cure("start podlife from an ordinary process"));
+    }
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    Ok(Some([format!("0 {uid} 1"), format!("0 {gid} 1")]))
+}
+
+fn explain(stage: Stage, errno: Errno, namespaces: Namespaces) -> Error {
+    let attempt = match stage {
+        Stage::Intermediate => "make a process".into(),
+        Stage::Clone => format!("make a pause process with new namespaces:{namespaces}"),
+        Stage::Maps => "map the user into the pod's user namespace".into(),
+        Stage::Descriptors => "hand descriptors to the pause process".into(),
+        Stage::Session => "give the pause process a session of its own".into(),
+        Stage::Exec => "execute the pause program".into(),
+    };
+    let error = Error::os(attempt, errno as i32);
+    match (stage, errno) {
+        (Stage::Clone, Errno::EPERM) if !namespaces.contains(Namespaces::USER) => {
+            error.cure("run as root, or give the pod a user namespace")
+        }
+        (Stage::Clone, Errno::EPERM | Errno::ENOSPC | Errno::EUSERS) => {
+            error.cure("allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone")
+        }
+        (Stage::Clone, Errno::EACCES) => error.cure(
+            "start the program in a leaf of the cgroup tree delegated to it (systemd-run --user --scope -p Delegate=yes)",
+        ),
+        _ => error,
+    }
 }

@@ -1,6 +1,9 @@
 //! Raw system calls, one noun a file: the only place in `linux` with `unsafe`. What nix has is called through nix.
 
+pub(crate) mod clone;
 pub(crate) mod memfd;
 pub(crate) mod pidfd;
+#[allow(unreachable_pub)]
+pub(crate) mod raw;
 pub(crate) mod socket;
 pub(crate) mod xattr;

@@ -1,0 +1,166 @@
+//! What pause remembers of each process: until the Node has acknowledged its end, and its output is in the log.
+
+use crate::kernel::Fd;
+use crate::wire::{At, Failure, Key, Report};
+
+/// How many processes pause remembers at a time.
+pub const ENTRIES_MAX: usize = 128;
+
+/// One process.
+pub struct Entry {
+    pub key: Key,
+    pub state: State,
+    /// In pause's PID namespace; 0 once reaped.
+    pub pid: i32,
+    /// Kept until acknowledged, for the report of the start.
+    pub pidfd: Fd,
+    /// Where the child says how far it came, while it starts.
+    pub progress: Option<Fd>,
+    pub ready: bool,
+    pub started: At,
+    pub output: Output,
+    /// What the connection has not been told yet.
+    pub unsent: Unsent,
+}
+
+/// How far it came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Starting,
+    Running,
+    Failed(Failure),
+    Exited {
+        status: i32,
+        ended: At,
+    },
+    /// The Node knows of the end; only the logger still works on its output.
+    Acknowledged,
+}
+
+/// What became of its output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// None goes to a log, or all of it has.
+    Ended,
+    /// The logger copies it.
+    Open,
+}
+
+/// Reports not sent yet, one bit each, in the order they are sent.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsent(u8);
+
+impl Unsent {
+    pub const STARTED: u8 = 1;
+    pub const FAILED: u8 = 2;
+    pub const EXITED: u8 = 4;
+    pub const OUTPUT_ENDED: u8 = 8;
+    pub const ROTATED: u8 = 16;
+
+    pub fn add(&mut self, bit: u8) {
+        self.0 |= bit;
+    }
+
+    pub fn remove(&mut self, bit: u8) {
+        self.0 &= !bit;
+    }
+
+    fn first(self) -> Option<u8> {
+        (self.0 != 0).then(|| self.0 & self.0.wrapping_neg())
+    }
+}
+
+impl Entry {
+    /// The next report the connection is owed: its bit, and the descriptor that goes with it.
+    pub fn owed(&self) -> Option<(u8, Report, Option<i32>)> {
+        let bit = self.unsent.first()?;
+        let (key, started) = (self.key, self.started);
+        let report = match (bit, self.state) {
+            (Unsent::STARTED, _) => {
+                return Some((
+                    bit,
+                    Report::Started { key, at: started },
+                    Some(self.pidfd.raw()),
+                ));
+            }
+            (Unsent::FAILED, State::Failed(failure)) => Report::StartFailed { key, failure },
+            (Unsent::EXITED, State::Exited { status, ended }) => Report::Exited {
+                key,
+                status,
+                started,
+                ended,
+            },
+            (Unsent::ROTATED, _) => Report::Rotated { key },
+            _ => Report::OutputEnded { key },
+        };
+        Some((bit, report, None))
+    }
+
+    /// Owes everything that is remembered again.
+    pub fn owe_all(&mut self) {
+        self.unsent.add(match self.state {
+            State::Starting | State::Acknowledged => 0,
+            State::Running => Unsent::STARTED,
+            State::Failed(_) => Unsent::FAILED,
+            State::Exited { .. } => Unsent::EXITED,
+        });
+    }
+
+    /// Nothing is left to tell or to wait for.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Acknowledged
+            && self.output == Output::Ended
+            && self.unsent == Unsent::default()
+    }
+
+    /// May it be signalled and joined?
+    pub fn is_alive(&self) -> bool {
+        self.pid != 0 && matches!(self.state, State::Starting | State::Running)
+    }
+}
+
+/// All of them.
+pub struct Entries([Option<Entry>; ENTRIES_MAX]);
+
+impl Entries {
+    pub const fn new() -> Entries {
+        Entries([const { None }; ENTRIES_MAX])
+    }
+
+    pub fn vacant(&self) -> Option<usize> {
+        self.0.iter().position(Option::is_none)
+    }
+
+    pub fn put(&mut self, index: usize, entry: Entry) {
+        if let Some(place) = self.0.get_mut(index) {
+            *place = Some(entry);
+        }
+    }
+
+    pub fn at(&mut self, index: usize) -> Option<&mut Entry> {
+        self.0.get_mut(index)?.as_mut()
+    }
+
+    pub fn of_key(&mut self, key: Key) -> Option<&mut Entry> {
+        self.iter_mut().find(|entry| entry.key == key)
+    }
+
+    pub fn index_of_pid(&self, pid: i32) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|entry| entry.as_ref().is_some_and(|entry| entry.pid == pid))
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.0.iter_mut().flatten()
+    }
+
+    /// Forgets those that are done.
+    pub fn sweep(&mut self) {
+        for place in &mut self.0 {
+            if place.as_ref().is_some_and(Entry::is_done) {
+                *place = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Paths in a root that may be hostile: each is resolved below the root's descriptor, and what is made is made relative
+//! to a descriptor of its directory.
+
+use crate::kernel::{
+    self, AT_FDCWD, Errno, Fd, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, Result, Text,
+};
+
+const PATH_MAX: usize = 4096;
+
+/// Where paths are resolved: in a new root that is being built, or as the process sees them.
+#[derive(Clone, Copy)]
+pub struct Root(Option<i32>);
+
+impl Root {
+    pub const OWN: Root = Root(None);
+
+    pub fn at(fd: i32) -> Root {
+        Root(Some(fd))
+    }
+
+    pub fn open(self, path: Text<'_>, flags: u64, mode: u32) -> Result<Fd> {
+        match self.0 {
+            Some(root) => kernel::openat2(
+                root,
+                path,
+                flags,
+                mode,
+                RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+            ),
+            None => kernel::openat2(AT_FDCWD, path, flags, mode, 0),
+        }
+    }
+
+    /// What is at `path`, whatever it is.
+    pub fn find(self, path: Text<'_>) -> Result<Fd> {
+        self.open(path, O_PATH, 0)
+    }
+
+    /// The directory `path`; made with `mode`, and those above it with 755, if it is not there.
+    pub fn directory(self, path: Text<'_>, mode: u32) -> Result<Fd> {
+        match self.find(path) {
+            Err(Errno::ENOENT) => {}
+            found => return found,
+        }
+        let mut copy = Copied::of(path)?;
+        let mut parent = self.find(c"/".into())?;
+        let (mut start, size) = (0, path.bytes().len());
+        while let Some((from, to)) = component(&copy.0[..size], start) {
+            start = to;
+            let mode = if component(&copy.0[..size], to).is_none() {
+                mode
+            } else {
+                0o755
+            };
+            copy.cut(to, |copy| {
+                parent = match self.find(copy.up_to(0, to)?) {
+                    Err(Errno::ENOENT) => {
+                        kernel::mkdirat(parent.raw(), copy.up_to(from, to)?, mode)?;
+                        self.find(copy.up_to(0, to)?)?
+                    }
+                    found => found?,
+                };
+                Ok(())
+            })?;
+        }
+        Ok(parent)
+    }
+
+    /// Calls `make` with the directory of `path`, made if missing, and its last component.
+    pub fn in_directory<T>(
+        self,
+        path: Text<'_>,
+        make: impl FnOnce(i32, Text<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut copy = Copied::of(path)?;
+        let size = path.bytes().len();
+        let (mut from, mut to) = component(&copy.0[..size], 0).ok_or(Errno::EEXIST)?;
+        while let Some(next) = component(&copy.0[..size], to) {
+            (from, to) = next;
+        }
+        // What follows the last component can only be slashes.
+        copy.0[to] = 0;
+        let parent = match from {
+            0 => self.find(c".".into())?,
+            1 => self.find(c"/".into())?,
+            _ => copy.cut(from - 1, |copy| {
+                self.directory(copy.up_to(0, from - 1)?, 0o755)
+            })?,
+        };
+        make(parent.raw(), copy.up_to(from, to)?)
+    }
+
+    /// What is at `path`; an empty directory or file is made if nothing is: a mount point.
+    pub fn mount_point(self, path: Text<'_>, directory: bool) -> Result<Fd> {
+        match self.find(path) {
+            Err(Errno::ENOENT) if directory => self.directory(path, 0o755),
+            Err(Errno::ENOENT) => {
+                self.in_directory(path, |parent, name| {
+                    const S_IFREG: u32 = 0o100000;
+                    kernel::mknodat(parent, name, S_IFREG | 0o644, 0)
+                })?;
+                self.find(path)
+            }
+            found => found,
+        }
+    }
+
+    /// The file `path`, empty, for writing, with `mode`. A symbolic link at its end is an error.
+    pub fn create(self, path: Text<'_>, mode: u32) -> Result<Fd> {
+        self.in_directory(path, |parent, name| {
+            let flags = kernel::O_WRONLY | kernel::O_CREAT | kernel::O_TRUNC | kernel::O_NOFOLLOW;
+            let file = kernel::openat2(parent, name, flags, mode, 0)?;
+            kernel::fchmod(file.raw(), mode)?;
+            Ok(file)
+        })
+    }
+}
+
+/// Writes all of it.
+pub fn write_all(file: i32, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match kernel::write(file, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file from its beginning.
+pub fn copy(from: i32, to: i32) -> Result<()> {
+    let mut buffer = [0; 16384];
+    let mut offset = 0;
+    loop {
+        let size = kernel::pread(from, &mut buffer, offset)?;
+        if size == 0 {
+            return Ok(());
+        }
+        write_all(to, &buffer[..size])?;
+        offset += size;
+    }
+}
+
+/// A path that can be cut short for a while.
+struct Copied([u8; PATH_MAX]);
+
+impl Copied {
+    fn of(path: Text<'_>) -> Result<Copied> {
+        let bytes = path.bytes();
+        let mut copy = Copied([0; PATH_MAX]);
+        copy.0
+            .get_mut(..bytes.len())
+            .filter(|_| bytes.len() < PATH_MAX)
+            .ok_or(Errno::ENAMETOOLONG)?
+            .copy_from_slice(bytes);
+        Ok(copy)
+    }
+
+    fn cut<T>(&mut self, at: usize, use_it: impl FnOnce(&Copied) -> Result<T>) -> Result<T> {
+        let kept = core::mem::replace(&mut self.0[at], 0);
+        let result = use_it(self);
+        self.0[at] = kept;
+        result
+    }
+
+    /// The text from `from` to the NUL at `to`.
+    fn up_to(&self, from: usize, to: usize) -> Result<Text<'_>> {
+        self.0
+            .get(from..=to)
+            .and_then(Text::new)
+            .ok_or(Errno::EINVAL)
+    }
+}
+
+/// Where the first component at or after `start` begins and ends.
+fn component(path: &[u8], start: usize) -> Option<(usize, usize)> {
+    let from = start + path.get(start..)?.iter().position(|byte| *byte != b'/')?;
+    let size = path[from..]
+        .iter()
+        .position(|byte| *byte == b'/')
+        .unwrap_or(path.len() - from);
+    Some((from, from + size))
+}

@@ -1,0 +1,384 @@
+//! The logger: a child of pause that copies the containers' pipes to their log files.
+//!
+//! A write to a file system may block for ever, beyond even SIGKILL; so it is this process that writes, and pause that
+//! goes on. It is pause's image, with nothing of pause's but a socket.
+
+use crate::channel;
+use crate::kernel::{self, EPOLLIN, Epoll, Errno, Event, Fd, Result};
+use crate::line::{self, CONTENT_MAX, Stream, Tag};
+use crate::wire::{Carried, Key, MESSAGE_SIZE, Report, Request};
+
+/// As many as pause has entries.
+const LOGS_MAX: usize = crate::entry::ENTRIES_MAX;
+/// One byte more than a line, to know whether it goes on.
+const BUFFER_SIZE: usize = CONTENT_MAX + 1;
+const OUTPUT_SIZE: usize = 64 * 1024;
+const SOCKET: i32 = 3;
+const REQUESTS: u64 = u64::MAX;
+
+/// Pause's end.
+pub struct Client {
+    pub pid: i32,
+    pub socket: Fd,
+}
+
+impl Client {
+    pub fn start() -> Result<Client> {
+        let (ours, theirs) = kernel::seqpacket_pair()?;
+        match kernel::fork(0, None)? {
+            Some((pid, _pidfd)) => Ok(Client { pid, socket: ours }),
+            None => run(theirs),
+        }
+    }
+
+    /// The writing ends of new pipes for the streams wanted.
+    pub fn copy(&self, key: Key, wanted: [bool; 2], file: &Fd) -> Result<[Option<Fd>; 2]> {
+        let mut writers = [None, None];
+        let mut readers = [None, None];
+        for stream in 0..2 {
+            if wanted[stream] {
+                let (reader, writer) = kernel::pipe()?;
+                kernel::non_blocking(reader.raw())?;
+                (readers[stream], writers[stream]) = (Some(reader), Some(writer));
+            }
+        }
+        let mut carried = Carried(Carried::LOG);
+        let mut fds = [file.raw(); 3];
+        let mut count = 1;
+        for (reader, bit) in readers
+            .iter()
+            .zip([Carried::LOG_STDOUT, Carried::LOG_STDERR])
+        {
+            if let Some(reader) = reader {
+                carried.0 |= bit;
+                fds[count] = reader.raw();
+                count += 1;
+            }
+        }
+        let request = Request::Start {
+            key,
+            join: None,
+            carried,
+        };
+        channel::send(self.socket.raw(), &request.encode(), &fds[..count])?;
+        Ok(writers)
+    }
+
+    pub fn rotate(&self, key: Key, file: &Fd) -> Result<()> {
+        channel::send(
+            self.socket.raw(),
+            &Request::Rotate { key }.encode(),
+            &[file.raw()],
+        )
+    }
+}
+
+fn run(socket: Fd) -> ! {
+    let prepared = kernel::dup3(socket.raw(), SOCKET, kernel::O_CLOEXEC);
+    if prepared.is_err() && socket.raw() != SOCKET {
+        kernel::exit(1);
+    }
+    core::mem::forget(socket);
+    kernel::close_from(SOCKET + 1);
+    let _ = kernel::set_name(c"podlife-logger");
+    match Logger::new() {
+        Ok(logger) => logger.run(),
+        Err(_) => kernel::exit(1),
+    }
+}
+
+/// The log of one process.
+struct Log {
+    key: Key,
+    file: Fd,
+    pipes: [Option<Pipe>; 2],
+    /// Bytes of content that could not be written.
+    dropped: u64,
+    /// The file ends in the middle of a line.
+    torn: bool,
+}
+
+/// One stream, and what of it is not yet a line.
+struct Pipe {
+    fd: Fd,
+    buffer: &'static mut [u8],
+    filled: usize,
+}
+
+struct Logger {
+    epoll: Epoll,
+    logs: [Option<Log>; LOGS_MAX],
+    output: Lines,
+    /// Pause is gone: the end comes with the last pipe's.
+    orphan: bool,
+}
+
+impl Logger {
+    fn new() -> Result<Logger> {
+        let epoll = Epoll::new()?;
+        epoll.add(SOCKET, EPOLLIN, REQUESTS)?;
+        let output = Lines {
+            memory: kernel::map(-1, OUTPUT_SIZE)?,
+            used: 0,
+            content: 0,
+        };
+        Ok(Logger {
+            epoll,
+            logs: [const { None }; LOGS_MAX],
+            output,
+            orphan: false,
+        })
+    }
+
+    fn run(mut self) -> ! {
+        let mut events = [Event::default(); 16];
+        loop {
+            let count = self.epoll.wait(&mut events);
+            for event in &events[..count] {
+                match event.token {
+                    REQUESTS => self.request(),
+                    token => self.read((token / 2) as usize, (token % 2) as usize),
+                }
+            }
+            if self.orphan && self.logs.iter().all(Option::is_none) {
+                kernel::exit(0);
+            }
+        }
+    }
+
+    fn request(&mut self) {
+        let mut bytes = [0; MESSAGE_SIZE];
+        let (size, mut received) = match channel::receive(SOCKET, &mut bytes) {
+            Ok(message) => message,
+            Err(_) => return,
+        };
+        if size == 0 {
+            self.epoll.remove(SOCKET);
+            self.orphan = true;
+            return;
+        }
+        match (Request::decode(&bytes[..size]), received.take(0)) {
+            (Ok(Request::Start { key, carried, .. }), Some(file)) => {
+                let mut next = 0;
+                let pipes = [Carried::LOG_STDOUT, Carried::LOG_STDERR].map(|bit| {
+                    next += usize::from(carried.has(bit));
+                    if carried.has(bit) {
+                        received.take(next)
+                    } else {
+                        None
+                    }
+                });
+                self.add(key, file, pipes);
+            }
+            (Ok(Request::Rotate { key }), Some(file)) => self.rotate(key, file),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, key: Key, file: Fd, pipes: [Option<Fd>; 2]) {
+        let Some(index) = self.logs.iter().position(Option::is_none) else {
+            return tell(Report::OutputEnded { key });
+        };
+        let mut stream = 0;
+        let pipes = pipes.map(|fd| {
+            let token = (2 * index + stream) as u64;
+            stream += 1;
+            let (fd, buffer) = (fd?, kernel::map(-1, BUFFER_SIZE).ok()?);
+            self.epoll.add(fd.raw(), EPOLLIN, token).ok()?;
+            Some(Pipe {
+                fd,
+                buffer,
+                filled: 0,
+            })
+        });
+        self.logs[index] = Some(Log {
+            key,
+            file,
+            pipes,
+            dropped: 0,
+            torn: false,
+        });
+        self.close_if_ended(index);
+    }
+
+    fn rotate(&mut self, key: Key, file: Fd) {
+        if let Some(log) = self.logs.iter_mut().flatten().find(|log| log.key == key) {
+            log.file = file;
+            log.torn = false;
+        }
+        tell(Report::Rotated { key });
+    }
+
+    /// One read of one pipe, so that a flood in one does not keep the others waiting.
+    fn read(&mut self, index: usize, stream: usize) {
+        let Some(log) = self.logs.get_mut(index).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(pipe) = &mut log.pipes[stream] else {
+            return;
+        };
+        let which = if stream == 0 {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
+        };
+        let wall = kernel::now().wall;
+        match kernel::read(pipe.fd.raw(), &mut pipe.buffer[pipe.filled..]) {
+            Ok(0) => {
+                self.epoll.remove(pipe.fd.raw());
+                let Some(pipe) = log.pipes[stream].take() else {
+                    return;
+                };
+                if pipe.filled > 0 {
+                    self.output
+                        .add(wall, which, Tag::Partial, &pipe.buffer[..pipe.filled]);
+                }
+                kernel::unmap(pipe.buffer);
+            }
+            Ok(size) => {
+                pipe.filled += size;
+                pipe.filled = split(pipe.buffer, pipe.filled, |tag, content| {
+                    if !self.output.has_room(content) {
+                        write_out(
+                            &log.file,
+                            &mut self.output,
+                            &mut log.dropped,
+                            &mut log.torn,
+                            wall,
+                        );
+                    }
+                    self.output.add(wall, which, tag, content);
+                });
+            }
+            Err(_) => return,
+        }
+        write_out(
+            &log.file,
+            &mut self.output,
+            &mut log.dropped,
+            &mut log.torn,
+            wall,
+        );
+        self.close_if_ended(index);
+    }
+
+    fn close_if_ended(&mut self, index: usize) {
+        let ended = self.logs[index]
+            .as_ref()
+            .is_some_and(|log| log.pipes.iter().all(Option::is_none));
+        if let Some(log) = self.logs[index].take_if(|_| ended) {
+            let key = log.key;
+            drop(log);
+            tell(Report::OutputEnded { key });
+        }
+    }
+}
+
+/// Gives out the lines in `buffer`, moves what is left to its start and says how much that is.
+fn split(buffer: &mut [u8], filled: usize, mut give: impl FnMut(Tag, &[u8])) -> usize {
+    let mut start = 0;
+    loop {
+        let rest = &buffer[start..filled];
+        if let Some(size) = rest.iter().position(|byte| *byte == b'\n') {
+            give(Tag::Full, &rest[..size]);
+            start += size + 1;
+        } else if rest.len() > CONTENT_MAX {
+            give(Tag::Partial, &rest[..CONTENT_MAX]);
+            start += CONTENT_MAX;
+        } else {
+            break;
+        }
+    }
+    buffer.copy_within(start..filled, 0);
+    filled - start
+}
+
+/// Lines waiting to be written together.
+struct Lines {
+    memory: &'static mut [u8],
+    used: usize,
+    content: u64,
+}
+
+impl Lines {
+    fn has_room(&self, content: &[u8]) -> bool {
+        self.used + line::PREFIX_SIZE + content.len() + 1 <= self.memory.len()
+    }
+
+    fn add(&mut self, wall: i64, stream: Stream, tag: Tag, content: &[u8]) {
+        self.put(&line::prefix(wall, stream, tag));
+        self.put(content);
+        self.put(b"\n");
+        self.content += content.len() as u64 + u64::from(tag == Tag::Full);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
+        if let Some(place) = self.memory.get_mut(self.used..end) {
+            place.copy_from_slice(bytes);
+            self.used = end;
+        }
+    }
+}
+
+/// Writes the lines. What finds no space is counted, and told in a line of its own when there is space again.
+fn write_out(file: &Fd, lines: &mut Lines, dropped: &mut u64, torn: &mut bool, wall: i64) {
+    if *dropped > 0 && note(file, *dropped, torn, wall) {
+        *dropped = 0;
+    }
+    if lines.used > 0 && (*dropped > 0 || !put(file, &lines.memory[..lines.used], torn)) {
+        *dropped += lines.content;
+    }
+    lines.used = 0;
+    lines.content = 0;
+}
+
+/// All of it or not; what stood there before is ended first if it was cut off.
+fn put(file: &Fd, bytes: &[u8], torn: &mut bool) -> bool {
+    if *torn && kernel::write(file.raw(), b"\n") != Ok(1) {
+        return false;
+    }
+    *torn = false;
+    let mut left = bytes;
+    while !left.is_empty() {
+        match kernel::write(file.raw(), left) {
+            Ok(written) => left = &left[written..],
+            Err(Errno::EINTR) => {}
+            Err(_) => break,
+        }
+    }
+    *torn = !left.is_empty() && left.len() < bytes.len();
+    left.is_empty()
+}
+
+fn note(file: &Fd, dropped: u64, torn: &mut bool, wall: i64) -> bool {
+    const BEFORE: &[u8] = b"podlife: ";
+    const AFTER: &[u8] = b" bytes of output are missing here: the log could not be written\n";
+    let mut text = [0; line::PREFIX_SIZE + 20 + BEFORE.len() + AFTER.len()];
+    let mut used = 0;
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = dropped;
+    while rest > 0 {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    for piece in [
+        &line::prefix(wall, Stream::Stderr, Tag::Full)[..],
+        BEFORE,
+        &digits[first..],
+        AFTER,
+    ] {
+        text[used..used + piece.len()].copy_from_slice(piece);
+        used += piece.len();
+    }
+    put(file, &text[..used], torn)
+}
+
+/// Pause always reads; if it is gone, nobody wants to know.
+fn tell(report: Report) {
+    while channel::send(SOCKET, &report.encode(), &[]) == Err(Errno::EAGAIN) {
+        kernel::yield_now();
+    }
+}

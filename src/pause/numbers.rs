@@ -1,0 +1,84 @@
+//! System call numbers: `asm/unistd_64.h` and `asm-generic/unistd.h`.
+
+macro_rules! calls {
+    ($($name:ident $x86_64:literal $aarch64:literal)*) => {
+        $(
+            #[cfg(target_arch = "x86_64")]
+            pub const $name: usize = $x86_64;
+            #[cfg(target_arch = "aarch64")]
+            pub const $name: usize = $aarch64;
+        )*
+    };
+}
+
+calls! {
+    READ 0 63
+    WRITE 1 64
+    CLOSE 3 57
+    MMAP 9 222
+    MUNMAP 11 215
+    RT_SIGACTION 13 134
+    RT_SIGPROCMASK 14 135
+    IOCTL 16 29
+    PREAD64 17 67
+    SOCKET 41 198
+    SENDMSG 46 211
+    RECVMSG 47 212
+    LISTEN 50 201
+    SOCKETPAIR 53 199
+    EXECVE 59 221
+    WAIT4 61 260
+    FCNTL 72 25
+    CHDIR 80 49
+    FCHDIR 81 50
+    FCHMOD 91 52
+    FCHOWN 93 55
+    UMASK 95 166
+    GETPID 39 172
+    SETSID 112 157
+    SETGROUPS 116 159
+    SETRESUID 117 147
+    SETRESGID 119 149
+    CAPGET 125 90
+    CAPSET 126 91
+    RT_SIGTIMEDWAIT 128 137
+    SETPRIORITY 141 140
+    PRCTL 157 167
+    PIVOT_ROOT 155 41
+    MOUNT 165 40
+    UMOUNT2 166 39
+    SETHOSTNAME 170 161
+    SETDOMAINNAME 171 162
+    SCHED_SETAFFINITY 203 122
+    CLOCK_GETTIME 228 113
+    EXIT_GROUP 231 94
+    EPOLL_CTL 233 21
+    SCHED_YIELD 24 124
+    MKDIRAT 258 34
+    MKNODAT 259 33
+    FCHOWNAT 260 54
+    SYMLINKAT 266 36
+    FCHMODAT 268 53
+    UNSHARE 272 97
+    EPOLL_PWAIT 281 22
+    ACCEPT4 288 242
+    SIGNALFD4 289 74
+    EPOLL_CREATE1 291 20
+    DUP3 292 24
+    PIPE2 293 59
+    PRLIMIT64 302 261
+    SETNS 308 268
+    SECCOMP 317 277
+    STATX 332 291
+    PIDFD_SEND_SIGNAL 424 424
+    OPEN_TREE 428 428
+    MOVE_MOUNT 429 429
+    FSOPEN 430 430
+    FSCONFIG 431 431
+    FSMOUNT 432 432
+    PIDFD_OPEN 434 434
+    CLONE3 435 435
+    CLOSE_RANGE 436 436
+    OPENAT2 437 437
+    MOUNT_SETATTR 442 442
+}

@@ -1,0 +1,180 @@
+//! A sandbox to test with: one pause process, waited for by events, killed when dropped.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use podlife::linux::pause::plan::{Attributes, Namespaces, Plan, Propagation, Source, Step};
+use podlife::linux::pause::{Key, Output, Pause, Report, Request, Sandbox, Start, User, spawn};
+use podlife::linux::process::{Exit, Signal};
+
+/// No event of these tests takes as long unless something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct TestPod {
+    pub(crate) pause: Pause,
+    heard: Vec<Report>,
+}
+
+/// As root in the host's user namespace, as anybody else in one of its own.
+pub(crate) fn user() -> User {
+    if nix::unistd::geteuid().is_root() {
+        User::Host
+    } else {
+        User::Single
+    }
+}
+
+pub(crate) fn pod_namespaces() -> Namespaces {
+    Namespaces::PID | Namespaces::MOUNT | Namespaces::NET | Namespaces::IPC | Namespaces::UTS
+}
+
+pub(crate) fn set_up() -> Plan {
+    let mut plan = Plan::new(Namespaces::NONE);
+    plan.push(Step::Propagation("/".into(), Propagation::Private))
+        .push(Step::Loopback)
+        .push(Step::Hostname("test-pod".into()));
+    plan
+}
+
+/// The host's root, read-only, with a few mounts of its own.
+pub(crate) fn host_container() -> Plan {
+    let mut plan = Plan::new(Namespaces::MOUNT | Namespaces::PID);
+    let tmpfs = |target: &str| Step::Filesystem {
+        kind: "tmpfs".into(),
+        options: "mode=1777".into(),
+        target: target.into(),
+        attributes: Attributes::NOSUID | Attributes::NODEV,
+    };
+    plan.push(Step::Root {
+        source: Source::Host("/".into()),
+        attributes: Attributes::READ_ONLY,
+    })
+    .push(Step::Filesystem {
+        kind: "proc".into(),
+        options: String::new(),
+        target: "/proc".into(),
+        attributes: Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC,
+    })
+    .push(tmpfs("/tmp"))
+    .push(tmpfs("/run"))
+    .push(Step::Pivot);
+    plan
+}
+
+pub(crate) fn shell(mut plan: Plan, script: &str) -> Plan {
+    plan.execute(["/bin/sh", "-c", script], ["PATH=/usr/bin:/bin"])
+        .unwrap();
+    plan
+}
+
+impl TestPod {
+    pub(crate) fn new() -> TestPod {
+        let plan = set_up();
+        TestPod::of(&Sandbox {
+            ephemeral: true,
+            ..sandbox(&plan)
+        })
+    }
+
+    pub(crate) fn of(sandbox: &Sandbox<'_>) -> TestPod {
+        let mut pod = TestPod {
+            pause: spawn(sandbox).unwrap(),
+            heard: Vec::new(),
+        };
+        pod.wait(|report| matches!(report, Report::Ready { .. }));
+        pod
+    }
+
+    /// The first report that fits; others are kept for later waits.
+    pub(crate) fn wait(&mut self, fits: impl Fn(&Report) -> bool) -> Report {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(index) = self.heard.iter().position(&fits) {
+                return self.heard.remove(index);
+            }
+            match self.pause.connection.receive().unwrap() {
+                Some(report) => self.heard.push(report),
+                None => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    assert!(!left.is_zero(), "not heard; but: {:?}", self.heard);
+                    let mut fds = [PollFd::new(
+                        self.pause.connection.as_fd(),
+                        PollFlags::POLLIN,
+                    )];
+                    poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, request: Request<'_>) {
+        self.pause.connection.send(&request).unwrap();
+    }
+
+    /// Starts, and waits until it runs.
+    pub(crate) fn start(&mut self, start: Start<'_>) -> podlife::linux::Process {
+        self.send(Request::Start(start));
+        let key = start.key;
+        let told = self.wait(|report| match report {
+            Report::Started { key: other, .. } | Report::StartFailed { key: other, .. } => {
+                *other == key
+            }
+            Report::Refused { .. } => true,
+            _ => false,
+        });
+        match told {
+            Report::Started { process, .. } => process,
+            Report::StartFailed { failure, .. } => panic!("{}", start.plan.explain(failure)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn exit(&mut self, key: Key) -> Exit {
+        match self
+            .wait(|report| matches!(report, Report::Exited { key: other, .. } if *other == key))
+        {
+            Report::Exited { exit, .. } => exit,
+            _ => unreachable!(),
+        }
+    }
+
+    /// Runs a script in a container of the host's root: its exit and what it wrote.
+    pub(crate) fn run(&mut self, key: Key, plan: &Plan) -> (Exit, String) {
+        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+        let out = Output::Fd(writer.as_fd());
+        self.start(Start {
+            stdout: out,
+            stderr: out,
+            ..Start::new(key, plan)
+        });
+        drop(writer);
+        let text = read_all(reader);
+        (self.exit(key), text)
+    }
+}
+
+impl Drop for TestPod {
+    fn drop(&mut self) {
+        let _ = self.pause.process.signal(Signal::KILL);
+        assert!(
+            self.pause.process.wait(Some(PATIENCE)).unwrap(),
+            "pause outlives SIGKILL"
+        );
+    }
+}
+
+pub(crate) fn sandbox(plan: &Plan) -> Sandbox<'_> {
+    Sandbox {
+        namespaces: pod_namespaces(),
+        user: user(),
+        ..Sandbox::new(plan)
+    }
+}
+
+pub(crate) fn read_all(fd: OwnedFd) -> String {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::from(fd).read_to_string(&mut text).unwrap();
+    text
+}
