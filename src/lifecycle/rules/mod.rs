@@ -3,10 +3,12 @@
 //! They read a [`Shape`](shape::Shape), the spec in the form they run on, and [facts](facts) borrowed from whoever keeps
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
+pub mod backoff;
 pub mod condition;
 pub mod deadline;
 pub mod facts;
 pub mod grace;
+pub mod image_pull;
 pub mod order;
 pub mod phase;
 pub mod plan;
