@@ -128,8 +128,8 @@ pub fn ready<'a>(
     }
 }
 
-/// Initialized: every init container is done and every sidecar started. Once a regular container has run it holds, and
-/// `was_initialized`, that it held before, keeps it so in a pod whose containers can all restart in place.
+/// Initialized: every init container is done and every sidecar started. It holds once a regular container has run, and once it
+/// held (`was_initialized`) it stays: init containers may run again, in a new sandbox or when all containers restart in place.
 pub fn initialized<'a>(
     shape: &'a Shape,
     statuses: Option<Statuses<'a>>,
@@ -155,7 +155,7 @@ pub fn initialized<'a>(
     }
     let mut regular = shape.regular.iter().map(|index| &shape.containers[*index]);
     let has_run = regular.any(|container| statuses.of(container).is_some_and(has_run));
-    if has_run || count.is_empty() || (was_initialized && shape.can_restart_all) {
+    if has_run || count.is_empty() || was_initialized {
         return Condition::is(true, "");
     }
     Condition {

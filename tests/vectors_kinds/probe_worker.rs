@@ -1,0 +1,200 @@
+//! Probe workers tick by tick, which there are, and what statuses say of their results.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use podlife::lifecycle::ProbeKind;
+use podlife::lifecycle::rules::facts::{ProbeResult, Results, Seen};
+use podlife::lifecycle::rules::probe::{ProbeTarget, ProbeWorker, TargetState, Tick};
+use podlife::lifecycle::rules::restart::on_exit;
+use podlife::lifecycle::rules::shape::{ContainerView, Shape};
+use podlife::lifecycle::rules::status::container::fill;
+use podlife::model::{ContainerStatus, Phase, Pod, PodStatus};
+use podlife::time::{Mono, Wall};
+use serde_json::{Map, Value, json};
+
+use super::observed::{list, text, time};
+use super::{Answer, Case, same, sorted};
+
+pub(crate) fn run(case: &Case) -> Answer {
+    let pod: Pod = case.read("pod");
+    let shape = Shape::new(&pod);
+    match case.op() {
+        "worker" => worker(case, &shape),
+        "podStatus" => Answer::Is(pod_status(case, &shape)),
+        "workers" => {
+            let workers = shape.containers.iter().flat_map(|view| {
+                let worker =
+                    |(kind, _)| json!({ "container": &*view.name, "probeType": word(kind) });
+                view.workers().map(worker)
+            });
+            let got = json!({ "workers": sorted(&json!(workers.collect::<Vec<_>>())) });
+            let expect = json!({ "workers": sorted(&case.expect["workers"]) });
+            Answer::Judged(same(&expect, &got), got)
+        }
+        _ => Answer::UnknownOp,
+    }
+}
+
+/// A case's steps, one worker over all of them.
+fn worker(case: &Case, shape: &Shape) -> Answer {
+    let index = shape
+        .index(case.text("container"))
+        .expect("a container that is not in the pod");
+    let kind = kind(case.text("probeType"));
+    let mut played = Played {
+        worker: ProbeWorker::new(kind),
+        view: &shape.containers[index],
+        ids: Vec::new(),
+        since: time(&case.input["managerStartedAt"]).map_or(Mono::ZERO, mono),
+    };
+    let steps = list(&case.input["steps"])
+        .iter()
+        .map(|step| played.step(step));
+    Answer::Covers(json!({ "steps": steps.collect::<Vec<_>>() }))
+}
+
+struct Played<'a> {
+    worker: ProbeWorker,
+    view: &'a ContainerView,
+    /// Container ids by attempt number.
+    ids: Vec<String>,
+    since: Mono,
+}
+
+impl Played<'_> {
+    fn step(&mut self, step: &Value) -> Value {
+        let status: Option<PodStatus> = serde_json::from_value(step["podStatus"].clone()).unwrap();
+        let ended = status
+            .as_ref()
+            .is_some_and(|status| matches!(status.phase, Some(Phase::Succeeded | Phase::Failed)));
+        if ended {
+            return self.answer(false, false);
+        }
+        let all = status.iter().flat_map(|status| {
+            status
+                .container_statuses
+                .iter()
+                .chain(&status.init_container_statuses)
+        });
+        let mut named = all.filter(|status| status.name == *self.view.name);
+        let Some(target) = named
+            .next()
+            .and_then(|status| self.target(status, step["podDeleted"] == true))
+        else {
+            return self.answer(true, false);
+        };
+        let probe = *self
+            .view
+            .probe(self.worker.kind())
+            .expect("a probe that is not in the pod");
+        let now = mono(time(&step["now"]).expect("a step without now"));
+        let tick = self.worker.tick(&probe, &target, self.since, now);
+        if tick == Tick::Run {
+            match text(step, "probeResult") {
+                "Success" => self.worker.finding(&probe, target.attempt, true),
+                "Failure" => self.worker.finding(&probe, target.attempt, false),
+                "Error" => false,
+                other => panic!("a probe result {other}"),
+            };
+        }
+        self.answer(tick != Tick::End, tick == Tick::Run)
+    }
+
+    fn target(&mut self, status: &ContainerStatus, pod_deleted: bool) -> Option<ProbeTarget> {
+        let id = status.container_id.as_ref().filter(|id| !id.is_empty())?;
+        let known = self.ids.iter().position(|known| known == id);
+        let attempt = known.unwrap_or_else(|| {
+            self.ids.push(id.clone());
+            self.ids.len() - 1
+        });
+        let state = status.state.clone().unwrap_or_default();
+        let state = match (state.running, state.terminated) {
+            (Some(running), _) => TargetState::Running {
+                started: mono(running.started_at.unwrap_or_default()),
+            },
+            (None, Some(ended)) => TargetState::Terminated {
+                restarts: on_exit(self.view, ended.exit_code).restarts(),
+            },
+            (None, None) => TargetState::Waiting,
+        };
+        Some(ProbeTarget {
+            attempt: u32::try_from(attempt).unwrap(),
+            state,
+            started: status.started == Some(true),
+            pod_deleted,
+        })
+    }
+
+    fn answer(&self, goes_on: bool, probed: bool) -> Value {
+        json!({
+            "continue": goes_on,
+            "published": self.worker.published().map(|result| format!("{result:?}")),
+            "probed": probed,
+            "onHold": self.worker.on_hold(),
+            "resultRun": self.worker.run(),
+        })
+    }
+}
+
+/// A case's clock starts where `Wall` does, so the two run together; both are whole seconds here.
+fn mono(wall: Wall) -> Mono {
+    Mono::ZERO + Duration::from_nanos(u64::try_from(wall.as_nanos()).unwrap())
+}
+
+fn pod_status(case: &Case, shape: &Shape) -> Value {
+    let status: PodStatus = case.read("podStatus");
+    let results = &case.input["results"];
+    let mut lists = BTreeMap::new();
+    for (key, list) in [
+        ("containers", status.container_statuses),
+        ("initContainers", status.init_container_statuses),
+    ] {
+        let filled = list.into_iter().map(|mut status| {
+            let view = &shape.containers[shape.index(&status.name).unwrap()];
+            let id = status.container_id.clone().unwrap_or_default();
+            let of = |kind| match results[word(kind)][&id].as_str()? {
+                "Success" => Some(ProbeResult::Success),
+                "Failure" => Some(ProbeResult::Failure),
+                _ => Some(ProbeResult::Unknown),
+            };
+            let results = Results {
+                liveness: of(ProbeKind::Liveness),
+                readiness: of(ProbeKind::Readiness),
+                startup: of(ProbeKind::Startup),
+            };
+            fill(
+                &mut status,
+                view,
+                &Seen {
+                    results,
+                    ..Seen::default()
+                },
+            );
+            let said = json!({ "started": status.started, "ready": status.ready });
+            (status.name, said)
+        });
+        let filled: Map<String, Value> = filled.collect();
+        if !filled.is_empty() {
+            lists.insert(key, filled);
+        }
+    }
+    json!(lists)
+}
+
+fn kind(word: &str) -> ProbeKind {
+    match word {
+        "liveness" => ProbeKind::Liveness,
+        "readiness" => ProbeKind::Readiness,
+        "startup" => ProbeKind::Startup,
+        other => panic!("a probe of type {other}"),
+    }
+}
+
+fn word(kind: ProbeKind) -> &'static str {
+    match kind {
+        ProbeKind::Liveness => "liveness",
+        ProbeKind::Readiness => "readiness",
+        ProbeKind::Startup => "startup",
+    }
+}
