@@ -28,10 +28,19 @@ fn main() -> Result<()> {
         .stdout(Stdio::null())
         .spawn()
         .map_err(|why| Error::io("start sh", why))?;
-    let state = group.events()?.wait(Duration::from_secs(5), |state| state.populated)?;
-    println!("{}: {state:?}, processes {:?}", group.path().display(), group.processes()?);
+    let state = group
+        .events()?
+        .wait(Duration::from_secs(5), |state| state.populated)?;
+    println!(
+        "{}: {state:?}, processes {:?}",
+        group.path().display(),
+        group.processes()?
+    );
     group.destroy(Duration::from_secs(5))?;
     println!("all of it is gone");
-    shell.kill().and_then(|()| shell.wait()).map_err(|why| Error::io("end sh", why))?;
+    shell
+        .kill()
+        .and_then(|()| shell.wait())
+        .map_err(|why| Error::io("end sh", why))?;
     Ok(())
 }
