@@ -14,7 +14,7 @@ use super::scheduling::LabelSelector;
 /// Configuration as text and bytes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConfigMap {
     api_version: V1,
     kind: KindOf<ConfigMap>,
@@ -45,7 +45,7 @@ impl Noun for ConfigMap {
 /// Configuration that is not for everyone's eyes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Secret {
     api_version: V1,
     kind: KindOf<Secret>,
@@ -79,7 +79,7 @@ impl Noun for Secret {
 /// A claim for storage. podlife reads its name; a directory of the host is bound to it.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PersistentVolumeClaim {
     api_version: V1,
     kind: KindOf<PersistentVolumeClaim>,
@@ -101,7 +101,7 @@ impl Noun for PersistentVolumeClaim {
 /// What a claim asks for.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PersistentVolumeClaimSpec {
     /// How it shall be usable.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -135,7 +135,7 @@ pub struct PersistentVolumeClaimSpec {
 /// How much storage.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VolumeResourceRequirements {
     /// At most.
     #[serde(

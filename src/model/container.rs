@@ -103,7 +103,7 @@ text_enum! {
 /// A port a container listens on. Informational, but for `host_port` and its name.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerPort {
     /// Its number, 1 to 65535.
     #[serde(deserialize_with = "absent")]
@@ -125,7 +125,7 @@ pub struct ContainerPort {
 /// Where a container sees a volume.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VolumeMount {
     /// The path in the container.
     #[serde(deserialize_with = "absent")]
@@ -153,7 +153,7 @@ pub struct VolumeMount {
 /// A block device shown to a container.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VolumeDevice {
     /// The path in the container.
     #[serde(deserialize_with = "absent")]
@@ -166,7 +166,7 @@ pub struct VolumeDevice {
 /// One rule that overrides a container's restart policy.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerRestartRule {
     /// What to do if it matches.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,7 +179,7 @@ pub struct ContainerRestartRule {
 /// Which exit codes a rule matches.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerRestartRuleOnExitCodes {
     /// In or not in the list.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +192,7 @@ pub struct ContainerRestartRuleOnExitCodes {
 /// One container of a pod: main, init or, with `restart_policy` Always among the init containers, a sidecar.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Container {
     /// Arguments; they replace the image's CMD.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -269,12 +269,15 @@ pub struct Container {
     /// Its working directory; else the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+    /// What a builder was given as an amount and is none, with its field; validation reports it.
+    #[serde(skip)]
+    pub(super) misread: Vec<(&'static str, String, String)>,
 }
 
 /// A container added to a running pod for debugging. Never restarted.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct EphemeralContainer {
     /// Arguments; they replace the image's CMD.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -354,4 +357,39 @@ pub struct EphemeralContainer {
     /// Its working directory; else the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+}
+
+impl EphemeralContainer {
+    /// The same as an ordinary container, which all rules are written for.
+    pub fn as_container(&self) -> Container {
+        let own = self.clone();
+        Container {
+            args: own.args,
+            command: own.command,
+            env: own.env,
+            env_from: own.env_from,
+            image: own.image,
+            image_pull_policy: own.image_pull_policy,
+            lifecycle: own.lifecycle,
+            liveness_probe: own.liveness_probe,
+            name: own.name,
+            ports: own.ports,
+            readiness_probe: own.readiness_probe,
+            resize_policy: own.resize_policy,
+            resources: own.resources,
+            restart_policy: own.restart_policy,
+            restart_policy_rules: own.restart_policy_rules,
+            security_context: own.security_context,
+            startup_probe: own.startup_probe,
+            stdin: own.stdin,
+            stdin_once: own.stdin_once,
+            termination_message_path: own.termination_message_path,
+            termination_message_policy: own.termination_message_policy,
+            tty: own.tty,
+            volume_devices: own.volume_devices,
+            volume_mounts: own.volume_mounts,
+            working_dir: own.working_dir,
+            misread: Vec::new(),
+        }
+    }
 }

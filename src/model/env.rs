@@ -8,7 +8,7 @@ use super::quantity::Quantity;
 /// One environment variable.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct EnvVar {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -24,7 +24,7 @@ pub struct EnvVar {
 /// Where the value of a variable comes from; exactly one is set.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct EnvVarSource {
     /// A key of a ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub struct EnvVarSource {
 /// A key of a ConfigMap.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConfigMapKeySelector {
     /// The key.
     #[serde(deserialize_with = "absent")]
@@ -62,7 +62,7 @@ pub struct ConfigMapKeySelector {
 /// A key of a Secret.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretKeySelector {
     /// The key.
     #[serde(deserialize_with = "absent")]
@@ -78,7 +78,7 @@ pub struct SecretKeySelector {
 /// A key in a file of `KEY=value` lines on an emptyDir volume.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct FileKeySelector {
     /// The key.
     #[serde(deserialize_with = "absent")]
@@ -97,7 +97,7 @@ pub struct FileKeySelector {
 /// A field of the pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ObjectFieldSelector {
     /// The API version the path is written in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ pub struct ObjectFieldSelector {
 /// A request or limit of a container.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceFieldSelector {
     /// The container; in an environment its own unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ pub struct ResourceFieldSelector {
 /// All keys of a ConfigMap or Secret as variables.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct EnvFromSource {
     /// The ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct EnvFromSource {
 /// A ConfigMap whose keys become variables.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConfigMapEnvSource {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -155,7 +155,7 @@ pub struct ConfigMapEnvSource {
 /// A Secret whose keys become variables.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretEnvSource {
     /// Its name.
     #[serde(deserialize_with = "absent")]

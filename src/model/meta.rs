@@ -14,7 +14,7 @@ use crate::time::Wall;
 /// Name, namespace, labels and the rest of what every object has.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ObjectMeta {
     /// Free text by key; keys of `podlife.io/` are options.
     #[serde(
@@ -72,7 +72,7 @@ pub struct ObjectMeta {
 /// An object that this one belongs to.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct OwnerReference {
     /// Its API version.
     #[serde(deserialize_with = "absent")]
@@ -97,7 +97,7 @@ pub struct OwnerReference {
 /// Who set which fields.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ManagedFieldsEntry {
     /// The API version it was written in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,8 +132,17 @@ pub(super) trait Noun {
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(super) struct V1;
 
-/// The one kind that `T` has; nothing else is read.
-pub(super) struct KindOf<T>(PhantomData<fn() -> T>);
+/// The one kind that `T` has; nothing else is read. Knows whether it was read at all.
+pub(super) struct KindOf<T> {
+    said: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> KindOf<T> {
+    pub(super) fn said(&self) -> bool {
+        self.said
+    }
+}
 
 impl fmt::Debug for V1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,13 +164,16 @@ impl<'de> Deserialize<'de> for V1 {
 
 impl<T> Clone for KindOf<T> {
     fn clone(&self) -> KindOf<T> {
-        KindOf(PhantomData)
+        KindOf { ..*self }
     }
 }
 
 impl<T> Default for KindOf<T> {
     fn default() -> KindOf<T> {
-        KindOf(PhantomData)
+        KindOf {
+            said: false,
+            of: PhantomData,
+        }
     }
 }
 
@@ -185,7 +197,10 @@ impl<T: Noun> Serialize for KindOf<T> {
 
 impl<'de, T: Noun> Deserialize<'de> for KindOf<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<KindOf<T>, D::Error> {
-        expect_word(deserializer, T::KIND).map(|()| KindOf(PhantomData))
+        expect_word(deserializer, T::KIND).map(|()| KindOf {
+            said: true,
+            of: PhantomData,
+        })
     }
 }
 

@@ -5,14 +5,19 @@
 //! `Other`. So whatever the API's JSON can say can be held and printed again.
 
 mod absent;
+mod builder;
 mod bytes;
 pub mod cgroup_name;
 pub mod cgroup_values;
 mod config;
 mod container;
 pub mod cpu_share;
+mod decode;
+mod defaults;
 pub mod dns;
+mod document;
 mod env;
+mod errors;
 pub mod expansion;
 mod hook;
 pub mod hostname;
@@ -22,6 +27,7 @@ pub mod log;
 mod meta;
 mod network;
 pub mod oom_score;
+mod path;
 mod pod;
 mod probe;
 pub mod qos;
@@ -32,13 +38,21 @@ mod scheduling;
 mod security;
 mod status;
 pub mod sysctl;
+mod text;
 mod text_enum;
+mod valid;
+mod validate;
 mod volume;
+#[cfg(feature = "yaml")]
+mod yaml;
 
+pub use builder::QuantityText;
 pub use bytes::*;
 pub use config::*;
 pub use container::*;
+pub use document::Documents;
 pub use env::*;
+pub use errors::{ErrorType, Errors, FieldError, Position};
 pub use hook::*;
 pub use meta::{IntOrString, ManagedFieldsEntry, ObjectMeta, OwnerReference};
 pub use network::*;
@@ -49,6 +63,8 @@ pub use resources::*;
 pub use scheduling::*;
 pub use security::*;
 pub use status::*;
+pub use text::Limits;
+pub use valid::Valid;
 pub use volume::*;
 
 #[cfg(test)]

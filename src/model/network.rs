@@ -22,7 +22,7 @@ text_enum! {
 /// Resolver settings.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DnsConfig {
     /// Addresses of servers; at most three.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -38,7 +38,7 @@ pub struct DnsConfig {
 /// A resolver option.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DnsConfigOption {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -51,7 +51,7 @@ pub struct DnsConfigOption {
 /// A line of /etc/hosts.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HostAlias {
     /// The names.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]

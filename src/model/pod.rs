@@ -54,7 +54,7 @@ text_enum! {
 /// Which operating system the pod is for.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodOs {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -64,7 +64,7 @@ pub struct PodOs {
 /// The name of an object in the pod's namespace.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LocalObjectReference {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -74,7 +74,7 @@ pub struct LocalObjectReference {
 /// What the pod shall be.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodSpec {
     /// Seconds after its start at which the pod is ended and Failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +210,7 @@ pub struct PodSpec {
 /// A pod, in the shape of `v1.Pod`: open, so it holds whatever the API's JSON can say.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Pod {
     api_version: V1,
     kind: KindOf<Pod>,
@@ -227,4 +227,11 @@ pub struct Pod {
 
 impl Noun for Pod {
     const KIND: &'static str = "Pod";
+}
+
+impl Pod {
+    /// Whether it was read from something that said `kind: Pod`.
+    pub(super) fn says_its_kind(&self) -> bool {
+        self.kind.said()
+    }
 }

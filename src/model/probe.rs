@@ -8,7 +8,7 @@ use super::hook::{ExecAction, HttpGetAction, TcpSocketAction};
 /// A check made of a container again and again; exactly one handler is set.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Probe {
     /// Runs a program in the container; exit 0 is success.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct Probe {
 /// Asks the gRPC health service at a port.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct GrpcAction {
     /// The port.
     #[serde(deserialize_with = "absent")]

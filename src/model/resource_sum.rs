@@ -64,7 +64,7 @@ pub(super) fn is_sidecar(init: &Container) -> bool {
     init.restart_policy == Some(ContainerRestartPolicy::Always)
 }
 
-fn is_pod_level(name: &str) -> bool {
+pub(super) fn is_pod_level(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
 

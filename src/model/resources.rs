@@ -21,7 +21,7 @@ text_enum! {
 /// What is asked for and what is allowed.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceRequirements {
     /// Devices of the pod that the container uses.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -43,7 +43,7 @@ pub struct ResourceRequirements {
 /// One of the pod's resource claims.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceClaim {
     /// The name in the pod's `resource_claims`.
     #[serde(deserialize_with = "absent")]
@@ -56,7 +56,7 @@ pub struct ResourceClaim {
 /// What a change of one resource does to the container.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerResizePolicy {
     /// The resource.
     #[serde(deserialize_with = "absent")]

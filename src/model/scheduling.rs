@@ -70,7 +70,7 @@ text_enum! {
 /// A further condition that must be true for the pod to be Ready.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodReadinessGate {
     /// The condition.
     #[serde(deserialize_with = "absent")]
@@ -80,7 +80,7 @@ pub struct PodReadinessGate {
 /// Keeps a pod from being scheduled.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodSchedulingGate {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -90,7 +90,7 @@ pub struct PodSchedulingGate {
 /// A claim for devices.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodResourceClaim {
     /// Its name in the pod.
     #[serde(deserialize_with = "absent")]
@@ -106,7 +106,7 @@ pub struct PodResourceClaim {
 /// A node taint the pod tolerates.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Toleration {
     /// Which effect; else all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ pub struct Toleration {
 /// Selects objects by their labels.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Requirements, all of them.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -144,7 +144,7 @@ pub struct LabelSelector {
 /// One requirement on a label.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LabelSelectorRequirement {
     /// The label.
     #[serde(deserialize_with = "absent")]
@@ -160,7 +160,7 @@ pub struct LabelSelectorRequirement {
 /// How to spread equal pods over nodes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct TopologySpreadConstraint {
     /// Which pods are equal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +191,7 @@ pub struct TopologySpreadConstraint {
 /// Where to schedule a pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Affinity {
     /// By the node.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,7 +207,7 @@ pub struct Affinity {
 /// Which nodes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct NodeAffinity {
     /// If possible.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -220,7 +220,7 @@ pub struct NodeAffinity {
 /// Terms of which one must match.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct NodeSelector {
     /// The terms.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -230,7 +230,7 @@ pub struct NodeSelector {
 /// Requirements that must all match.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct NodeSelectorTerm {
     /// On labels.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -243,7 +243,7 @@ pub struct NodeSelectorTerm {
 /// One requirement on a node.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct NodeSelectorRequirement {
     /// The label or field.
     #[serde(deserialize_with = "absent")]
@@ -259,7 +259,7 @@ pub struct NodeSelectorRequirement {
 /// A wish and its weight.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PreferredSchedulingTerm {
     /// The wish.
     #[serde(deserialize_with = "absent")]
@@ -272,7 +272,7 @@ pub struct PreferredSchedulingTerm {
 /// Near which pods.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodAffinity {
     /// If possible.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -285,7 +285,7 @@ pub struct PodAffinity {
 /// Away from which pods.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodAntiAffinity {
     /// If possible.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -298,7 +298,7 @@ pub struct PodAntiAffinity {
 /// A wish and its weight.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct WeightedPodAffinityTerm {
     /// The wish.
     #[serde(deserialize_with = "absent")]
@@ -311,7 +311,7 @@ pub struct WeightedPodAffinityTerm {
 /// Which pods count, and what near means.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodAffinityTerm {
     /// Which pods.
     #[serde(skip_serializing_if = "Option::is_none")]

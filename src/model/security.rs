@@ -72,7 +72,7 @@ text_enum! {
 /// Changes to the default capabilities.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Capabilities {
     /// Added ones, without `CAP_`.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -85,7 +85,7 @@ pub struct Capabilities {
 /// An SELinux label.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SeLinuxOptions {
     /// The level.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,7 @@ pub struct SeLinuxOptions {
 /// A seccomp filter.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SeccompProfile {
     /// The file, relative to the profile directory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ pub struct SeccompProfile {
 /// An AppArmor profile.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct AppArmorProfile {
     /// The name of the loaded profile.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct AppArmorProfile {
 /// Settings for Windows containers.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct WindowsSecurityContextOptions {
     /// The credential specification itself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ pub struct WindowsSecurityContextOptions {
 /// A kernel parameter of the pod's namespaces.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Sysctl {
     /// Its name.
     #[serde(deserialize_with = "absent")]
@@ -162,7 +162,7 @@ pub struct Sysctl {
 /// Security settings of one container; they override the pod's.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecurityContext {
     /// `false` sets no_new_privs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +205,7 @@ pub struct SecurityContext {
 /// Security settings for all containers of a pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodSecurityContext {
     /// The AppArmor profile.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -78,7 +78,7 @@ text_enum! {
 /// What a pod is.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodStatus {
     /// Its conditions.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -147,7 +147,7 @@ pub struct PodStatus {
 /// An address of the host.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HostIp {
     /// The address.
     #[serde(deserialize_with = "absent")]
@@ -157,7 +157,7 @@ pub struct HostIp {
 /// An address of the pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodIp {
     /// The address.
     #[serde(deserialize_with = "absent")]
@@ -167,7 +167,7 @@ pub struct PodIp {
 /// Something about the pod that holds or does not.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodCondition {
     /// When it was last looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,7 +195,7 @@ pub struct PodCondition {
 /// The claim made for one of the pod's resource claims.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodResourceClaimStatus {
     /// The pod's name for it.
     #[serde(deserialize_with = "absent")]
@@ -208,7 +208,7 @@ pub struct PodResourceClaimStatus {
 /// The claim made for extended resources.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodExtendedResourceClaimStatus {
     /// Which request is for which container.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -221,7 +221,7 @@ pub struct PodExtendedResourceClaimStatus {
 /// Which request serves which container's resource.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerExtendedResourceRequest {
     /// The container.
     #[serde(deserialize_with = "absent")]
@@ -237,7 +237,7 @@ pub struct ContainerExtendedResourceRequest {
 /// What a container is.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// Requests granted by the node.
     #[serde(
@@ -292,7 +292,7 @@ pub struct ContainerStatus {
 /// Waiting, running or terminated; at most one is set, none means waiting.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerState {
     /// It runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -308,7 +308,7 @@ pub struct ContainerState {
 /// A container that runs.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerStateRunning {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -318,7 +318,7 @@ pub struct ContainerStateRunning {
 /// A container that has ended.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerStateTerminated {
     /// The runtime's name for it.
     #[serde(rename = "containerID", skip_serializing_if = "Option::is_none")]
@@ -346,7 +346,7 @@ pub struct ContainerStateTerminated {
 /// A container that is not started yet.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerStateWaiting {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -359,7 +359,7 @@ pub struct ContainerStateWaiting {
 /// Who a container's first process is.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ContainerUser {
     /// On Linux.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -369,7 +369,7 @@ pub struct ContainerUser {
 /// User and groups of a container's first process.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct LinuxContainerUser {
     /// The group.
     #[serde(deserialize_with = "absent")]
@@ -385,7 +385,7 @@ pub struct LinuxContainerUser {
 /// How a volume is mounted.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VolumeMountStatus {
     /// Where.
     #[serde(deserialize_with = "absent")]
@@ -427,7 +427,7 @@ pub struct ImageVolumeStatus {
 /// Health of one resource's devices.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceStatus {
     /// The resource.
     #[serde(deserialize_with = "absent")]
@@ -440,7 +440,7 @@ pub struct ResourceStatus {
 /// Health of one device.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceHealth {
     /// How it is.
     #[serde(skip_serializing_if = "Option::is_none")]

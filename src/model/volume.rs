@@ -45,7 +45,7 @@ text_enum! {
 /// A volume of the pod; exactly one source is set. Sources that one host can never serve are held as they came.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Volume {
     /// An AWS disk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,7 +145,7 @@ pub struct Volume {
 /// One key and the file it becomes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct KeyToPath {
     /// The key.
     #[serde(deserialize_with = "absent")]
@@ -161,7 +161,7 @@ pub struct KeyToPath {
 /// The keys of a ConfigMap as files.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConfigMapVolumeSource {
     /// The mode of the files; 0644.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,7 +180,7 @@ pub struct ConfigMapVolumeSource {
 /// The keys of a Secret as files.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretVolumeSource {
     /// The mode of the files; 0644.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,7 +199,7 @@ pub struct SecretVolumeSource {
 /// Fields of the pod as files.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DownwardApiVolumeSource {
     /// The mode of the files; 0644.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +212,7 @@ pub struct DownwardApiVolumeSource {
 /// One field of the pod and the file it becomes.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DownwardApiVolumeFile {
     /// A field of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +231,7 @@ pub struct DownwardApiVolumeFile {
 /// An empty directory.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct EmptyDirVolumeSource {
     /// What it is made of; a plain directory unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,7 +244,7 @@ pub struct EmptyDirVolumeSource {
 /// A path of the host.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct HostPathVolumeSource {
     /// The path.
     #[serde(deserialize_with = "absent")]
@@ -257,7 +257,7 @@ pub struct HostPathVolumeSource {
 /// The contents of an image, read-only.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ImageVolumeSource {
     /// When the image is fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -270,7 +270,7 @@ pub struct ImageVolumeSource {
 /// An NFS mount.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct NfsVolumeSource {
     /// The exported path.
     #[serde(deserialize_with = "absent")]
@@ -286,7 +286,7 @@ pub struct NfsVolumeSource {
 /// A claimed volume.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PersistentVolumeClaimVolumeSource {
     /// The claim.
     #[serde(deserialize_with = "absent")]
@@ -299,7 +299,7 @@ pub struct PersistentVolumeClaimVolumeSource {
 /// Several sources in one directory.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ProjectedVolumeSource {
     /// The mode of the files; 0644.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -312,7 +312,7 @@ pub struct ProjectedVolumeSource {
 /// One source of a projected volume; exactly one is set.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct VolumeProjection {
     /// Trust anchors of a cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -337,7 +337,7 @@ pub struct VolumeProjection {
 /// The keys of a ConfigMap.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ConfigMapProjection {
     /// Which keys; else all.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -353,7 +353,7 @@ pub struct ConfigMapProjection {
 /// The keys of a Secret.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct SecretProjection {
     /// Which keys; else all.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -369,7 +369,7 @@ pub struct SecretProjection {
 /// Fields of the pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct DownwardApiProjection {
     /// The files.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
@@ -379,7 +379,7 @@ pub struct DownwardApiProjection {
 /// A token of the pod's service account.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ServiceAccountTokenProjection {
     /// Who the token is for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -395,7 +395,7 @@ pub struct ServiceAccountTokenProjection {
 /// Trust anchors of a cluster.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ClusterTrustBundleProjection {
     /// Which bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -417,7 +417,7 @@ pub struct ClusterTrustBundleProjection {
 /// A private key and certificate chain for the pod.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodCertificateProjection {
     /// The file of the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -437,4 +437,56 @@ pub struct PodCertificateProjection {
     /// Who signs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer_name: Option<String>,
+}
+
+impl Volume {
+    /// The fields of its sources, in the order Kubernetes looks at them. A pod that is valid has exactly one.
+    pub fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let foreign = |source: &Option<Value>| source.is_some();
+        let present = [
+            ("emptyDir", self.empty_dir.is_some()),
+            ("hostPath", self.host_path.is_some()),
+            ("gitRepo", foreign(&self.git_repo)),
+            ("gcePersistentDisk", foreign(&self.gce_persistent_disk)),
+            (
+                "awsElasticBlockStore",
+                foreign(&self.aws_elastic_block_store),
+            ),
+            ("secret", self.secret.is_some()),
+            ("nfs", self.nfs.is_some()),
+            ("iscsi", foreign(&self.iscsi)),
+            ("glusterfs", foreign(&self.glusterfs)),
+            ("flocker", foreign(&self.flocker)),
+            (
+                "persistentVolumeClaim",
+                self.persistent_volume_claim.is_some(),
+            ),
+            ("rbd", foreign(&self.rbd)),
+            ("cinder", foreign(&self.cinder)),
+            ("cephfs", foreign(&self.cephfs)),
+            ("quobyte", foreign(&self.quobyte)),
+            ("downwardAPI", self.downward_api.is_some()),
+            ("fc", foreign(&self.fc)),
+            ("flexVolume", foreign(&self.flex_volume)),
+            ("configMap", self.config_map.is_some()),
+            ("azureFile", foreign(&self.azure_file)),
+            ("vsphereVolume", foreign(&self.vsphere_volume)),
+            (
+                "photonPersistentDisk",
+                foreign(&self.photon_persistent_disk),
+            ),
+            ("portworxVolume", foreign(&self.portworx_volume)),
+            ("azureDisk", foreign(&self.azure_disk)),
+            ("storageos", foreign(&self.storageos)),
+            ("projected", self.projected.is_some()),
+            ("scaleIO", foreign(&self.scale_io)),
+            ("csi", foreign(&self.csi)),
+            ("ephemeral", foreign(&self.ephemeral)),
+            ("image", self.image.is_some()),
+        ];
+        present
+            .into_iter()
+            .filter(|(_, present)| *present)
+            .map(|(field, _)| field)
+    }
 }
