@@ -245,6 +245,28 @@ fn unsafe_stands_only_in_named_files() {
     wrong.none();
 }
 
+#[test]
+#[cfg(feature = "yaml")]
+fn every_example_pod_is_valid() {
+    use podlife::model::{Pod, Valid};
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root().join("examples/pods")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let pod = Valid::<Pod>::try_from(&*text)
+            .unwrap_or_else(|why| panic!("{}:\n{why}", path.display()));
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        assert_eq!(
+            pod.metadata.name.as_deref(),
+            Some(&*name),
+            "a pod has its file's name"
+        );
+        assert!(text.starts_with("# "), "{name} says first what it shows");
+        names.push(name);
+    }
+    assert!(names.len() >= 9, "{names:?}");
+}
+
 /// A rule's violations, less what [`ALLOWED`] lists.
 struct Findings {
     rule: &'static str,

@@ -127,9 +127,11 @@ pub(crate) fn root() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
+/// Every `.rs` below a folder, less the files `tests.rs` that are a module's tests.
 pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let mut paths = Vec::new();
     collect(&root().join(folder), &mut paths);
+    paths.retain(|path| !path.ends_with("tests.rs") || !path.starts_with(root().join("src")));
     paths.sort();
     let read = |path: &PathBuf| Source {
         name: path.strip_prefix(root()).unwrap().display().to_string(),
