@@ -34,10 +34,7 @@ impl<I: Iterator<Item = i32> + Clone> Child<I> {
             }
             Err(failure) => failure,
         };
-        let mut bytes = [0; 8];
-        bytes[..4].copy_from_slice(&failure.step.to_ne_bytes());
-        bytes[4..].copy_from_slice(&failure.errno.to_ne_bytes());
-        let _ = kernel::write(report, &bytes);
+        let _ = kernel::write(report, &failure.to_bytes());
         kernel::exit(127)
     }
 

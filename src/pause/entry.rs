@@ -12,8 +12,8 @@ pub struct Entry {
     pub state: State,
     /// In pause's PID namespace; 0 once reaped.
     pub pid: i32,
-    /// Kept until acknowledged, for the report of the start.
-    pub pidfd: Fd,
+    /// Kept until acknowledged, for the report of the start. `None` if there never was a process.
+    pub pidfd: Option<Fd>,
     /// Where the child says how far it came, while it starts.
     pub progress: Option<Fd>,
     pub ready: bool,
@@ -44,6 +44,8 @@ pub enum Output {
     Ended,
     /// The logger copies it.
     Open,
+    /// The logger died over it.
+    Lost,
 }
 
 /// Reports not sent yet, one bit each, in the order they are sent.
@@ -71,17 +73,75 @@ impl Unsent {
 }
 
 impl Entry {
+    pub fn starting(key: Key, pid: i32, pidfd: Fd, progress: Fd, output: Output) -> Entry {
+        Entry {
+            key,
+            state: State::Starting,
+            pid,
+            pidfd: Some(pidfd),
+            progress: Some(progress),
+            ready: false,
+            started: At::default(),
+            output,
+            unsent: Unsent::default(),
+        }
+    }
+
+    /// Of a process that never was.
+    pub fn failed(key: Key, failure: Failure) -> Entry {
+        let mut unsent = Unsent::default();
+        unsent.add(Unsent::FAILED);
+        Entry {
+            key,
+            state: State::Failed(failure),
+            pid: 0,
+            pidfd: None,
+            progress: None,
+            ready: false,
+            started: At::default(),
+            output: Output::Ended,
+            unsent,
+        }
+    }
+
+    pub fn run(&mut self, now: At) {
+        self.started = now;
+        self.state = State::Running;
+        self.unsent.add(Unsent::STARTED);
+    }
+
+    pub fn fail(&mut self, failure: Failure) {
+        self.state = State::Failed(failure);
+        self.unsent.add(Unsent::FAILED);
+    }
+
+    pub fn end_output(&mut self, complete: bool) {
+        if self.output == Output::Open {
+            self.output = if complete {
+                Output::Ended
+            } else {
+                Output::Lost
+            };
+            self.unsent.add(Unsent::OUTPUT_ENDED);
+        }
+    }
+
+    /// A process to signal or to join.
+    pub fn alive(&self) -> Option<&Fd> {
+        self.pidfd
+            .as_ref()
+            .filter(|_| self.pid != 0 && self.state != State::Acknowledged)
+    }
+
     /// The next report the connection is owed: its bit, and the descriptor that goes with it.
     pub fn owed(&self) -> Option<(u8, Report, Option<i32>)> {
         let bit = self.unsent.first()?;
         let (key, started) = (self.key, self.started);
+        let mut fd = None;
         let report = match (bit, self.state) {
             (Unsent::STARTED, _) => {
-                return Some((
-                    bit,
-                    Report::Started { key, at: started },
-                    Some(self.pidfd.raw()),
-                ));
+                fd = self.pidfd.as_ref().map(Fd::raw);
+                Report::Started { key, at: started }
             }
             (Unsent::FAILED, State::Failed(failure)) => Report::StartFailed { key, failure },
             (Unsent::EXITED, State::Exited { status, ended }) => Report::Exited {
@@ -91,9 +151,12 @@ impl Entry {
                 ended,
             },
             (Unsent::ROTATED, _) => Report::Rotated { key },
-            _ => Report::OutputEnded { key },
+            _ => Report::OutputEnded {
+                key,
+                complete: self.output != Output::Lost,
+            },
         };
-        Some((bit, report, None))
+        Some((bit, report, fd))
     }
 
     /// Owes everything that is remembered again.
@@ -109,13 +172,8 @@ impl Entry {
     /// Nothing is left to tell or to wait for.
     pub fn is_done(&self) -> bool {
         self.state == State::Acknowledged
-            && self.output == Output::Ended
+            && self.output != Output::Open
             && self.unsent == Unsent::default()
-    }
-
-    /// May it be signalled and joined?
-    pub fn is_alive(&self) -> bool {
-        self.pid != 0 && matches!(self.state, State::Starting | State::Running)
     }
 }
 

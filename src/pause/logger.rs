@@ -177,7 +177,10 @@ impl Logger {
 
     fn add(&mut self, key: Key, file: Fd, pipes: [Option<Fd>; 2]) {
         let Some(index) = self.logs.iter().position(Option::is_none) else {
-            return tell(Report::OutputEnded { key });
+            return tell(Report::OutputEnded {
+                key,
+                complete: false,
+            });
         };
         let mut stream = 0;
         let pipes = pipes.map(|fd| {
@@ -269,7 +272,10 @@ impl Logger {
         if let Some(log) = self.logs[index].take_if(|_| ended) {
             let key = log.key;
             drop(log);
-            tell(Report::OutputEnded { key });
+            tell(Report::OutputEnded {
+                key,
+                complete: true,
+            });
         }
     }
 }
@@ -302,7 +308,7 @@ struct Lines {
 
 impl Lines {
     fn has_room(&self, content: &[u8]) -> bool {
-        self.used + line::PREFIX_SIZE + content.len() + 1 <= self.memory.len()
+        self.used + line::PREFIX_SIZE + content.len() < self.memory.len()
     }
 
     fn add(&mut self, wall: i64, stream: Stream, tag: Tag, content: &[u8]) {

@@ -206,8 +206,11 @@ impl Walk {
     fn owner(&self, record: &Record<'_>) -> Result<()> {
         let [mode, uid, gid] = record.number;
         self.root().in_directory(text(record, 0)?, |parent, name| {
-            kernel::fchownat(parent, name, uid as u32, gid as u32)?;
-            kernel::fchmodat(parent, name, mode as u32)
+            // By descriptor: following a link here would give away what it points to.
+            let flags = kernel::O_NOFOLLOW | kernel::O_NONBLOCK;
+            let file = kernel::openat2(parent, name, flags, 0, 0)?;
+            kernel::fchown(file.raw(), uid as u32, gid as u32)?;
+            kernel::fchmod(file.raw(), mode as u32)
         })
     }
 

@@ -154,8 +154,13 @@ pub enum Report {
         /// When it ended.
         ended: Now,
     },
-    /// All output of that process is in its log file: the file is complete.
-    OutputEnded(Key),
+    /// All output of that process is in its log file.
+    OutputEnded {
+        /// Which.
+        key: Key,
+        /// False: the logger was killed, and what it had not written is lost.
+        complete: bool,
+    },
     /// The old log file is complete and closed.
     Rotated(Key),
     /// A socket in the pod's network namespace.
@@ -365,7 +370,7 @@ fn translate(report: wire::Report, fd: Option<OwnedFd>) -> Option<Report> {
             started: started.into(),
             ended: ended.into(),
         },
-        wire::Report::OutputEnded { key } => Report::OutputEnded(key),
+        wire::Report::OutputEnded { key, complete } => Report::OutputEnded { key, complete },
         wire::Report::Rotated { key } => Report::Rotated(key),
         wire::Report::Socket { ticket, errno: 0 } => Report::Socket {
             ticket,

@@ -74,6 +74,26 @@ impl Failure {
     pub const DIED: u32 = u32::MAX - 5;
     /// Pause itself, before any step: its descriptors and signals.
     pub const PAUSE: u32 = u32::MAX - 6;
+
+    pub(crate) const fn died() -> Failure {
+        Failure {
+            step: Failure::DIED,
+            errno: 4,
+        }
+    }
+
+    /// As a child tells it to pause: eight bytes, never all zero.
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        (u64::from(self.step) << 32 | u64::from(self.errno as u32)).to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Failure {
+        let both = u64::from_le_bytes(bytes);
+        Failure {
+            step: (both >> 32) as u32,
+            errno: both as u32 as i32,
+        }
+    }
 }
 
 /// The descriptors that travel with a start, one bit each; they are sent in the order of the bits.
@@ -208,6 +228,8 @@ pub enum Report {
     OutputEnded {
         /// Which.
         key: Key,
+        /// False: the logger was killed, and what it had not written is lost.
+        complete: bool,
     },
     /// The old log file is complete and closed.
     Rotated {
@@ -423,7 +445,9 @@ impl Report {
                 .with_moment(0, started)
                 .with_moment(4, ended)
                 .with(8, status as u32),
-            Report::OutputEnded { key } => Words::new(6, key),
+            Report::OutputEnded { key, complete } => {
+                Words::new(6, key).with(0, u32::from(complete))
+            }
             Report::Rotated { key } => Words::new(7, key),
             Report::Socket { ticket, errno } => {
                 Words::new(8, none).with(0, ticket).with(1, errno as u32)
@@ -463,7 +487,10 @@ impl Report {
                 started: words.moment(0),
                 ended: words.moment(4),
             },
-            6 => Report::OutputEnded { key },
+            6 => Report::OutputEnded {
+                key,
+                complete: words.word(0) != 0,
+            },
             7 => Report::Rotated { key },
             8 => Report::Socket {
                 ticket: words.word(0),

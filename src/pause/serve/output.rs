@@ -1,0 +1,81 @@
+//! What has to do with the logger.
+
+use crate::channel::{self, Received};
+use crate::entry::{Output, Unsent};
+use crate::kernel::{EPOLLIN, Errno, Fd, Result};
+use crate::logger;
+use crate::wire::{Carried, Key, MESSAGE_SIZE, Report};
+
+use super::{LOGGER, Pause};
+
+impl Pause {
+    /// Pipes to the logger for the streams that go to the log; the logger is made when it is first needed.
+    pub(super) fn log(
+        &mut self,
+        key: Key,
+        carried: Carried,
+        file: Option<Fd>,
+    ) -> Result<[Option<Fd>; 2]> {
+        let bits = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
+        if !bits.iter().any(|bit| carried.has(*bit)) {
+            return Ok([None, None]);
+        }
+        let file = file.ok_or(Errno::EBADF)?;
+        if self.logger.is_none() {
+            let logger = logger::Client::start()?;
+            self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
+            self.logger = Some(logger);
+        }
+        let logger = self.logger.as_ref().ok_or(Errno::EPIPE)?;
+        logger.copy(key, bits.map(|bit| carried.has(bit)), &file)
+    }
+
+    pub(super) fn rotate(&mut self, key: Key, mut received: Received) -> Result<()> {
+        let file = received.take(0).ok_or(Errno::EBADF)?;
+        let entry = self
+            .entries
+            .of_key(key)
+            .filter(|entry| entry.output == Output::Open)
+            .ok_or(Errno::ESRCH)?;
+        self.logger
+            .as_ref()
+            .ok_or(Errno::EPIPE)?
+            .rotate(entry.key, &file)
+    }
+
+    pub(super) fn hear_logger(&mut self) {
+        let Some(logger) = &self.logger else { return };
+        let mut bytes = [0; MESSAGE_SIZE];
+        let heard = match channel::receive(logger.socket.raw(), &mut bytes) {
+            Ok((size, _)) => Report::decode(&bytes[..size]),
+            Err(Errno::EAGAIN | Errno::EINTR) => return,
+            Err(_) => return self.lose_logger(),
+        };
+        match heard {
+            Ok(Report::OutputEnded { key, complete }) => self.output_ended(key, complete),
+            Ok(Report::Rotated { key }) => {
+                if let Some(entry) = self.entries.of_key(key) {
+                    entry.unsent.add(Unsent::ROTATED);
+                }
+            }
+            _ => self.lose_logger(),
+        }
+    }
+
+    fn output_ended(&mut self, key: Key, complete: bool) {
+        if let Some(entry) = self.entries.of_key(key) {
+            entry.end_output(complete);
+        }
+    }
+
+    /// It was killed: what was in its pipes is lost, those who write to them get SIGPIPE; the next start makes another.
+    pub(super) fn lose_logger(&mut self) {
+        let Some(logger) = self.logger.take() else {
+            return;
+        };
+        self.epoll.remove(logger.socket.raw());
+        for entry in self.entries.iter_mut() {
+            entry.end_output(false);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Starting processes.
+
+use crate::channel::Received;
+use crate::child::Child;
+use crate::entry::{Entry, Output, State};
+use crate::kernel::{self, CLONE_NEWPID, EPOLLIN, Errno, Fd, Result};
+use crate::walk;
+use crate::wire::{Carried, Failure, Key};
+
+use super::{PROGRESS, Pause, or_end};
+
+impl Pause {
+    pub(super) fn start(
+        &mut self,
+        key: Key,
+        join: Option<Key>,
+        carried: Carried,
+        mut received: Received,
+    ) -> Result<()> {
+        if self.entries.of_key(key).is_some() {
+            return Err(Errno::EEXIST);
+        }
+        let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
+        let (progress, report) = kernel::pipe()?;
+        kernel::non_blocking(progress.raw())?;
+        self.epoll
+            .add(progress.raw(), EPOLLIN, PROGRESS + index as u64)?;
+        let made = self.fork(key, join, carried, &mut received, &report);
+        if made.is_err() {
+            self.epoll.remove(progress.raw());
+        }
+        self.entries.put(
+            index,
+            match made {
+                Ok((pid, pidfd, output)) => Entry::starting(key, pid, pidfd, progress, output),
+                Err(failure) => Entry::failed(key, failure),
+            },
+        );
+        Ok(())
+    }
+
+    fn fork(
+        &mut self,
+        key: Key,
+        join: Option<Key>,
+        carried: Carried,
+        received: &mut Received,
+        report: &Fd,
+    ) -> core::result::Result<(i32, Fd, Output), Failure> {
+        let failed = |step| {
+            move |errno: Errno| Failure {
+                step,
+                errno: errno.0,
+            }
+        };
+        let plan = carried
+            .position(Carried::PLAN)
+            .and_then(|at| received.take(at))
+            .ok_or(Errno::EBADF);
+        let plan = plan.map_err(failed(Failure::PLAN))?;
+        let header = walk::header(plan.raw()).map_err(failed(Failure::PLAN))?;
+        if carried.count() + header.handles as usize != received.count() {
+            return Err(failed(Failure::PLAN)(Errno::EBADF));
+        }
+        let target = self
+            .target(join, header.join)
+            .map_err(failed(Failure::JOIN))?;
+        let carry =
+            |received: &mut Received, bit| carried.position(bit).and_then(|at| received.take(at));
+        let log = self
+            .log(key, carried, carry(received, Carried::LOG))
+            .map_err(failed(Failure::STREAMS))?;
+        let output = if log.iter().any(Option::is_some) {
+            Output::Open
+        } else {
+            Output::Ended
+        };
+        let [log_stdout, log_stderr] = log;
+        let streams = [
+            carry(received, Carried::STDIN),
+            log_stdout.or_else(|| carry(received, Carried::STDOUT)),
+            log_stderr.or_else(|| carry(received, Carried::STDERR)),
+        ];
+        let cgroup = carry(received, Carried::CGROUP);
+        let procs = carry(received, Carried::PROCS);
+        let made = self.clone_into(
+            target.filter(|(_, kinds)| kinds & CLONE_NEWPID != 0),
+            header.new,
+            cgroup.as_ref(),
+        );
+        match made.map_err(failed(Failure::CLONE))? {
+            Some((pid, pidfd)) => Ok((pid, pidfd, output)),
+            None => Child {
+                report: report.raw(),
+                plan: plan.raw(),
+                target,
+                procs: procs.as_ref().map(Fd::raw),
+                streams: [0, 1, 2].map(|stream: usize| streams[stream].as_ref().map(Fd::raw)),
+                handles: received.from(carried.count()),
+            }
+            .run(),
+        }
+    }
+
+    /// The process to join, by a descriptor of ours, and the namespaces to take over.
+    fn target(&mut self, join: Option<Key>, namespaces: u32) -> Result<Option<(i32, u32)>> {
+        if namespaces == 0 {
+            return Ok(None);
+        }
+        let entry = join.and_then(|key| self.entries.of_key(key));
+        let entry = entry
+            .filter(|entry| entry.state == State::Running)
+            .ok_or(Errno::ESRCH)?;
+        let process = entry.alive().ok_or(Errno::ESRCH)?;
+        Ok(Some((process.raw(), namespaces)))
+    }
+
+    /// A child's PID namespace is that of its parent's children: ours is switched for the moment of the clone, and
+    /// switched back whatever became of it.
+    fn clone_into(
+        &self,
+        target: Option<(i32, u32)>,
+        new: u32,
+        cgroup: Option<&Fd>,
+    ) -> Result<Option<(i32, Fd)>> {
+        if let Some((target, _)) = target {
+            kernel::setns(target, CLONE_NEWPID)?;
+        }
+        let made = kernel::fork(new, cgroup.map(Fd::raw));
+        let in_child = matches!(made, Ok(None));
+        if target.is_some() && !in_child {
+            or_end(kernel::setns(self.own.raw(), CLONE_NEWPID));
+        }
+        made
+    }
+
+    /// Reads how far a starting child came; true if there may be more. The pipe's end is the moment of its `execve`, or
+    /// of its death.
+    pub(super) fn read_progress(&mut self, index: usize) -> bool {
+        let Some(entry) = self.entries.at(index) else {
+            return false;
+        };
+        let Some(progress) = &entry.progress else {
+            return false;
+        };
+        let mut bytes = [0; 8];
+        let failure = match kernel::read(progress.raw(), &mut bytes) {
+            Ok(8) if bytes == [0; 8] => {
+                entry.ready = true;
+                return true;
+            }
+            Ok(8) => Some(Failure::from_bytes(bytes)),
+            Err(Errno::EINTR) => return true,
+            Err(Errno::EAGAIN) => return false,
+            _ if entry.ready => None,
+            _ => Some(Failure::died()),
+        };
+        self.epoll.remove(progress.raw());
+        entry.progress = None;
+        match failure {
+            None => entry.run(kernel::now()),
+            Some(failure) => entry.fail(failure),
+        }
+        false
+    }
+}
