@@ -25,6 +25,7 @@ mod probe_worker;
 mod qos;
 mod quantity;
 mod restart_decision;
+mod status_column;
 mod sysctl;
 mod termination_order;
 mod validation;
@@ -110,6 +111,7 @@ pub(crate) const KINDS: &[(&str, Run)] = &[
     ("pod-phase", pod_phase::run),
     ("probe-worker", probe_worker::run),
     ("restart-decision", restart_decision::run),
+    ("status-column", status_column::run),
     ("termination-order", termination_order::run),
     ("cgroup", cgroup::run),
     ("defaults", defaults::run),
@@ -185,7 +187,6 @@ pub(crate) const OWED: &[Owed] = &[
     owed("command-args", "*", "calc"),
     owed("environment", "*", "calc"),
     owed("http-probe", "*", "calc"),
-    owed("status-column", "*", "rules"),
     owed("volume-payload", "*", "calc"),
 ];
 

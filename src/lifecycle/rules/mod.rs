@@ -4,6 +4,7 @@
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
 pub mod backoff;
+pub mod column;
 pub mod condition;
 pub mod deadline;
 pub mod facts;

@@ -139,30 +139,19 @@ impl Count {
     }
 
     fn phase(&self, facts: PhaseFacts, is_static: bool) -> Phase {
-        let end = if self.stopped == self.succeeded {
+        let initializes = self.pending_init > 0 || (self.pending_sidecar > 0 && !facts.initialized);
+        let is_settled = self.waiting == 0 && self.unknown == 0 && self.running + self.stopped > 0;
+        let is_over = facts.terminal && !is_static;
+        if self.failed_init {
+            Phase::Failed
+        } else if initializes || !is_settled {
+            Phase::Pending
+        } else if self.running > 0 || (self.stopped != self.stopped_for_good && !is_over) {
+            Phase::Running
+        } else if self.stopped == self.succeeded {
             Phase::Succeeded
         } else {
             Phase::Failed
-        };
-        if self.failed_init {
-            Phase::Failed
-        } else if self.pending_init > 0
-            || (self.pending_sidecar > 0 && !facts.initialized)
-            || self.waiting > 0
-        {
-            Phase::Pending
-        } else if self.unknown > 0 {
-            Phase::Pending
-        } else if self.running > 0 {
-            Phase::Running
-        } else if self.stopped == 0 {
-            Phase::Pending
-        } else if facts.terminal && !is_static {
-            end
-        } else if self.stopped != self.stopped_for_good {
-            Phase::Running
-        } else {
-            end
         }
     }
 }

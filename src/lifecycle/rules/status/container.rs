@@ -84,7 +84,7 @@ pub fn convert(
         [] => facts.without_record(status),
         [newest, older @ ..] => {
             let is_new = scribe.meet(status, newest);
-            facts.from_records(status, newest, older.first(), is_new)
+            facts.of_records(status, newest, older.first(), is_new)
         }
     };
     if seen.attempts.is_empty() && !matches!(shows.state, State::Old) {
@@ -128,7 +128,7 @@ enum State<'a> {
     /// What stands in this place.
     Old,
     /// What was published as the state.
-    OldState,
+    Previous,
     Nothing,
     Waiting(Option<&'a str>, Option<&'a str>),
     Running(Wall),
@@ -198,7 +198,7 @@ impl Facts<'_> {
 
     /// The newest record makes the state, the one before the last state. Restart count and last state do not fall behind
     /// what was published: records may have been removed.
-    fn from_records<'a>(
+    fn of_records<'a>(
         &self,
         status: &ContainerStatus,
         newest: &'a Attempt,
@@ -217,7 +217,7 @@ impl Facts<'_> {
         };
         let last = match older {
             Some(older) => self.of(older),
-            None if is_new && was_terminated => State::OldState,
+            None if is_new && was_terminated => State::Previous,
             None if has_ended_before(status) => State::Old,
             None => State::Nothing,
         };
@@ -260,7 +260,7 @@ impl Facts<'_> {
             return shows;
         }
         let last = match shows.state {
-            State::Old if is_terminated(status) => State::OldState,
+            State::Old if is_terminated(status) => State::Previous,
             ended @ (State::Exited(..) | State::MadeUp(..)) => ended,
             _ => shows.last,
         };
@@ -315,7 +315,7 @@ impl Scribe<'_> {
 
     fn write(&mut self, status: &mut ContainerStatus, shows: Shows<'_>) {
         self.pen.set(&mut status.restart_count, shows.restart_count);
-        if matches!(shows.last, State::OldState) {
+        if matches!(shows.last, State::Previous) {
             std::mem::swap(&mut status.last_state, &mut status.state);
             self.pen.changed = true;
         }
@@ -325,7 +325,7 @@ impl Scribe<'_> {
 
     fn state(&mut self, place: &mut Option<ContainerState>, shows: State<'_>) {
         match shows {
-            State::Old | State::OldState => {}
+            State::Old | State::Previous => {}
             State::Nothing => self.pen.set(place, None),
             State::Waiting(reason, message) => {
                 self.waiting(place.get_or_insert_default(), reason, message)

@@ -377,9 +377,7 @@ fn addresses(status: &mut PodStatus, pod: &PodFacts<'_>) {
     };
     if status.pod_ip.as_deref() != Some(ip) {
         status.pod_ip = Some(ip.to_owned());
-        let mut only = PodIp::default();
-        only.ip = ip.to_owned();
-        status.pod_ips = vec![only];
+        status.pod_ips = vec![PodIp { ip: ip.to_owned() }];
     }
 }
 
@@ -413,11 +411,10 @@ fn lay_out_list(list: &mut Vec<ContainerStatus>, indexes: &[usize], shape: &Shap
         let name = &shape.containers[*index].name;
         match old.iter().position(|status| status.name == **name) {
             Some(place) => old.swap_remove(place),
-            None => {
-                let mut status = ContainerStatus::default();
-                status.name = name.to_string();
-                status
-            }
+            None => ContainerStatus {
+                name: name.to_string(),
+                ..ContainerStatus::default()
+            },
         }
     };
     *list = by_slot.iter().map(place).collect();

@@ -80,10 +80,12 @@ fn end(status: &mut ContainerStatus) {
     if is_terminated(status) {
         return;
     }
-    let mut ended = ContainerStateTerminated::default();
-    ended.exit_code = 137;
-    ended.reason = Some(STATUS_UNKNOWN.to_owned());
-    ended.message = Some(LOST.to_owned());
+    let ended = ContainerStateTerminated {
+        exit_code: 137,
+        reason: Some(STATUS_UNKNOWN.to_owned()),
+        message: Some(LOST.to_owned()),
+        ..ContainerStateTerminated::default()
+    };
     status.state = Some(ContainerState {
         terminated: Some(ended),
         ..ContainerState::default()
