@@ -169,7 +169,12 @@ mod tests {
                 "{expected}\n{errors:#?}"
             );
         }
-        assert!(errors.iter().any(|e| e.starts_with("spec.containers[0].resources.limits.memory: invalid value")), "{errors:#?}");
+        assert!(
+            errors.iter().any(
+                |e| e.starts_with("spec.containers[0].resources.limits[memory]: invalid value")
+            ),
+            "{errors:#?}"
+        );
         assert_eq!(errors.len(), 6, "{errors:#?}");
     }
 }

@@ -214,11 +214,15 @@ fn kind_of(tree: &Value, implied: Option<&str>) -> Result<String, FieldError> {
     let kind = match (kind, implied) {
         (Some(Value::String(kind)), _) => kind.as_str(),
         (None | Some(Value::Null), Some(kind)) => kind,
+        (None | Some(Value::Null), None) => {
+            let detail = "a manifest says its kind, such as Pod";
+            return Err(FieldError::new("kind", ErrorType::Required, detail));
+        }
         _ => {
             return Err(FieldError::new(
                 "kind",
-                ErrorType::Required,
-                "a manifest says its kind, such as Pod",
+                ErrorType::TypeInvalid,
+                "a word such as Pod is expected",
             ));
         }
     };

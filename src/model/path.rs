@@ -48,17 +48,17 @@ pub(super) enum Step {
 /// Writes steps as a path. What does not read like a field is a key of a map.
 pub(super) fn write_steps(steps: &[Step]) -> String {
     let mut text = String::new();
+    let mut in_map = false;
     for step in steps {
         match step {
             Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::Name(name) if !reads_like_field(name) => text.push_str(&format!("[{name}]")),
-            Step::Name(name) => {
-                if !text.is_empty() {
-                    text.push('.');
-                }
-                text.push_str(name);
+            Step::Name(key) if in_map || !reads_like_field(key) => {
+                text.push_str(&format!("[{key}]"))
             }
+            Step::Name(name) if text.is_empty() => text.push_str(name),
+            Step::Name(name) => text.push_str(&format!(".{name}")),
         }
+        in_map = matches!(step, Step::Name(name) if MAPS.contains(&name.as_str()));
     }
     text
 }
@@ -82,6 +82,20 @@ pub(super) fn read_steps(text: &str) -> Vec<Step> {
     }
     steps
 }
+
+/// Fields whose keys are not fields.
+const MAPS: [&str; 10] = [
+    "annotations",
+    "binaryData",
+    "data",
+    "labels",
+    "limits",
+    "matchLabels",
+    "nodeSelector",
+    "overhead",
+    "requests",
+    "stringData",
+];
 
 fn reads_like_field(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())

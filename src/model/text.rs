@@ -63,13 +63,14 @@ pub(super) struct Place {
 
 /// Every document of a text: JSON if it reads as JSON, else YAML, which JSON is nearly a part of.
 pub(super) fn trees(text: &str, limits: &Limits) -> Result<Vec<Value>, Errors> {
-    if text.trim_start().starts_with(['{', '[']) {
-        let json = json_trees(text.as_bytes(), limits);
-        if json.is_ok() || !cfg!(feature = "yaml") {
-            return json;
-        }
+    let start = text.trim_start();
+    if !start.starts_with('{') {
+        return yaml_trees(text, limits);
     }
-    yaml_trees(text, limits)
+    json_trees(text.as_bytes(), limits).or_else(|error| {
+        let meant_json = start[1..].trim_start().starts_with('"');
+        yaml_trees(text, limits).map_err(|other| if meant_json { error } else { other })
+    })
 }
 
 #[cfg(feature = "yaml")]
@@ -126,7 +127,9 @@ pub(super) fn locate(
         }
         error
     });
-    located.collect()
+    let mut located: Vec<FieldError> = located.collect();
+    located.sort_by_key(|error| error.position.as_ref().map(|at| (at.line, at.column)));
+    located
 }
 
 /// The same for errors in the only document of a text.

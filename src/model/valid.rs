@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::errors::Errors;
+use super::options::PodOptions;
 use super::pod::Pod;
 use super::text::{self, Limits};
 use super::{defaults, validate};
@@ -65,7 +66,9 @@ impl Pod {
     /// Everything that is wrong, at once.
     pub fn validate(self) -> Result<Valid<Pod>, Errors> {
         let pod = self.defaulted();
-        Errors::check(validate::pod(&pod))?;
+        let mut errors = validate::pod(&pod);
+        errors.extend(PodOptions::of(&pod).err().into_iter().flatten());
+        Errors::check(errors)?;
         Ok(Valid::vouch(pod))
     }
 }

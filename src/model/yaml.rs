@@ -18,7 +18,7 @@ const DEPTH: usize = 64;
 
 /// Every document of the text that is not empty.
 pub(super) fn trees(text: &str, limits: &Limits) -> Result<Vec<Value>, FieldError> {
-    documents(text, limits).map_err(|error| syntax(text, &error))
+    documents(text, limits).map_err(|error| syntax(text, &error, limits))
 }
 
 fn documents<T: for<'de> Deserialize<'de>>(
@@ -47,29 +47,42 @@ fn options(limits: &Limits) -> Options {
     }
 }
 
-fn syntax(text: &str, error: &serde_saphyr::Error) -> FieldError {
+fn syntax(text: &str, error: &serde_saphyr::Error, limits: &Limits) -> FieldError {
+    use serde_saphyr::Error;
     let position = error.location().map(|at| position(text, at));
-    let sentence = error.to_string();
-    let end = sentence.rfind(" at line ").unwrap_or(sentence.len());
-    let mut detail = sentence[..end].to_owned();
-    if position
-        .as_ref()
-        .is_some_and(|at| indented_by_tab(&at.source))
-    {
-        detail.push_str("; YAML is indented with spaces, not tabs");
-    }
-    let too_large = matches!(
-        error,
-        serde_saphyr::Error::Budget { .. }
-            | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
-            | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. }
-    );
-    let error_type = if too_large {
-        ErrorType::TooLarge
-    } else {
-        ErrorType::Syntax
+    let error = match error {
+        Error::AliasError { error, .. } => error,
+        error => error,
+    };
+    let (error_type, detail) = match error {
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => (ErrorType::TooLarge, too_large(limits)),
+        Error::DuplicateMappingKey { key: Some(key), .. } => (
+            ErrorType::Duplicate,
+            format!("the key {key} is there already"),
+        ),
+        error => (ErrorType::Syntax, sentence(error, position.as_ref())),
     };
     FieldError::new("", error_type, detail).at(position)
+}
+
+fn too_large(limits: &Limits) -> String {
+    let nodes = limits.nodes;
+    format!("at most {nodes} values are read, aliases expanded, nested at most {DEPTH} levels deep")
+}
+
+/// What the parser says, without the place, and with what it does not say.
+fn sentence(error: &serde_saphyr::Error, position: Option<&Position>) -> String {
+    let sentence = error.to_string();
+    let end = sentence.rfind(" at line ").unwrap_or(sentence.len());
+    let tab = position.is_some_and(|at| indented_by_tab(&at.source));
+    let cure = if tab {
+        "; YAML is indented with spaces, not tabs"
+    } else {
+        ""
+    };
+    format!("{}{cure}", &sentence[..end])
 }
 
 fn indented_by_tab(line: &str) -> bool {

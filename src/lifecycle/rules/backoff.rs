@@ -6,18 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::Curve;
 use crate::time::Mono;
-
-/// How windows grow: from `initial`, doubling with each try, to `max`, and over again after `reset` of quiet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Curve {
-    /// The first window.
-    pub initial: Duration,
-    /// The longest window.
-    pub max: Duration,
-    /// A try that comes later than this after the one before it is a first try again.
-    pub reset: Duration,
-}
 
 /// What is remembered of a thing that is tried again: of one container, or of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,13 +19,6 @@ pub struct BackOff {
 }
 
 impl Curve {
-    /// The kubelet's: 10 seconds doubling to 5 minutes, over again after 10 minutes.
-    pub const KUBELET: Curve = Curve {
-        initial: Duration::from_secs(10),
-        max: Duration::from_secs(300),
-        reset: Duration::from_secs(600),
-    };
-
     /// A curve that starts over after twice its longest window, as upstream's do unless told otherwise.
     pub const fn new(initial: Duration, max: Duration) -> Curve {
         Curve {
