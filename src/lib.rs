@@ -12,4 +12,4 @@ pub mod node;
 
 pub use error::{Error, Kind, Result};
 #[cfg(target_os = "linux")]
-pub use linux::cgroup;
+pub use linux::{cgroup, namespace};

@@ -8,7 +8,9 @@ pub(crate) mod sys;
 pub mod capabilities;
 pub mod cgroup;
 pub mod clock;
+pub mod features;
 pub mod mount;
+pub mod namespace;
 pub mod pause;
 pub mod process;
 pub mod reactor;
@@ -16,9 +18,11 @@ pub mod rlimit;
 #[cfg(feature = "seccomp")]
 pub mod seccomp;
 mod signal;
+pub mod user;
 
 pub use capabilities::Capabilities;
 pub use clock::Clock;
+pub use features::Features;
 pub use process::Process;
 pub use reactor::Reactor;
 pub use signal::Signal;

@@ -1,5 +1,11 @@
-//! Mounts: what is mounted, and the descriptor-based calls that mount.
+//! Mounts: what is mounted, the descriptor-based calls that mount, and paths that cannot lead astray.
 
+mod attributes;
+mod beneath;
 mod info;
+mod tree;
 
+pub use attributes::{Attributes, Propagation};
+pub use beneath::Beneath;
 pub use info::{MountEntry, mounts, parse};
+pub use tree::{Depth, Filesystem, Tree};

@@ -2,7 +2,10 @@
 
 pub(crate) mod clone;
 pub(crate) mod memfd;
+pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod pidfd;
+pub(crate) mod probe;
 #[allow(unreachable_pub)]
 pub(crate) mod raw;
 pub(crate) mod socket;

@@ -1,0 +1,154 @@
+//! Paths that cannot lead out of a directory.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+
+use crate::{Error, Kind, Result};
+
+/// How often to walk again when somebody renames directories all the time.
+const TRIES: usize = 128;
+
+/// A directory that paths are resolved in as if it were `/`: neither `..` nor a symbolic link, absolute or not, planted
+/// before or while it is walked, leads out of it, and the magic links of `/proc` are refused.
+///
+/// Linux 5.6. `openat2(2)`, `RESOLVE_IN_ROOT`.
+///
+/// ```
+/// use podlife::linux::mount::Beneath;
+///
+/// # let scratch = std::env::temp_dir().join(format!("podlife-beneath-{}", std::process::id()));
+/// # std::fs::create_dir(&scratch)?;
+/// std::os::unix::fs::symlink("/etc", scratch.join("trap"))?;
+/// let root = Beneath::open(&scratch)?;
+/// assert!(root.look_up("trap/passwd").is_err());
+/// assert!(root.look_up("../../../etc/passwd").is_err());
+///
+/// root.create_directory("a/b", 0o700)?;
+/// assert!(scratch.join("a/b").is_dir());
+/// # std::fs::remove_dir_all(&scratch)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Beneath {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl Beneath {
+    /// The directory at `path`, which is trusted.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Beneath> {
+        let path = path.into();
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = nix::fcntl::open(&path, flags, Mode::empty()).map_err(|errno| {
+            Error::os(
+                format!("open the directory {}", path.display()),
+                errno as i32,
+            )
+        })?;
+        Ok(Beneath { dir, path })
+    }
+
+    /// The file or directory at `path`, as `O_PATH`. Symbolic links are followed, inside.
+    pub fn look_up(&self, path: impl AsRef<Path>) -> Result<OwnedFd> {
+        let path = path.as_ref();
+        self.resolve(path, OFlag::O_PATH, 0)
+            .map_err(|errno| self.explain("find", path, errno))
+    }
+
+    /// The file at `path`, opened with flags of `open(2)` and, where it is made, this mode less the umask.
+    pub fn open_file(&self, path: impl AsRef<Path>, flags: OFlag, mode: u32) -> Result<OwnedFd> {
+        let path = path.as_ref();
+        self.resolve(path, flags | OFlag::O_NOCTTY, mode)
+            .map_err(|errno| self.explain("open", path, errno))
+    }
+
+    /// Makes the directory at `path` and those above it, where they are missing, and opens it as `O_PATH`. The mode (less the
+    /// umask) is that of the last; those above get 0755.
+    pub fn create_directory(&self, path: impl AsRef<Path>, mode: u32) -> Result<OwnedFd> {
+        let path = path.as_ref();
+        let names: Vec<_> = path
+            .components()
+            .filter(|part| *part != Component::RootDir)
+            .collect();
+        let mut done = PathBuf::new();
+        let mut above = self
+            .resolve(Path::new("."), OFlag::O_PATH, 0)
+            .map_err(|errno| self.explain("open", path, errno))?;
+        for (index, name) in names.iter().enumerate() {
+            done.push(name);
+            let mode = if index + 1 == names.len() {
+                mode
+            } else {
+                0o755
+            };
+            above = self
+                .step(&above, &done, name, mode)
+                .map_err(|errno| self.explain("make the directory", path, errno))?;
+        }
+        Ok(above)
+    }
+
+    /// From the directory `above` to the one called `name`, which is `path` from the root.
+    fn step(
+        &self,
+        above: &OwnedFd,
+        path: &Path,
+        name: &Component<'_>,
+        mode: u32,
+    ) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        if let Component::Normal(name) = name {
+            match self.resolve(path, flags, 0) {
+                // In the directory that was resolved before, so that nobody can move it away under us.
+                Err(Errno::ENOENT) => match mkdirat(above, *name, Mode::from_bits_truncate(mode)) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(errno),
+                },
+                found => return found,
+            }
+        }
+        self.resolve(path, flags, 0)
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
+        // The kernel refuses a mode without O_CREAT and O_TMPFILE.
+        let creates = flags.intersects(OFlag::O_CREAT | OFlag::O_TMPFILE);
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(if creates {
+                Mode::from_bits_truncate(mode)
+            } else {
+                Mode::empty()
+            })
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        // EAGAIN: something was renamed while it walked, so the kernel cannot tell whether it stayed inside.
+        let mut tries = (0..TRIES).map(|_| openat2(&self.dir, path, how));
+        tries
+            .find(|done| !matches!(done, Err(Errno::EAGAIN)))
+            .unwrap_or(Err(Errno::EAGAIN))
+    }
+
+    fn explain(&self, verb: &str, path: &Path, errno: Errno) -> Error {
+        let error = Error::os(
+            format!("{verb} {} in {}", path.display(), self.path.display()),
+            errno as i32,
+        );
+        match errno {
+            Errno::ELOOP | Errno::EXDEV => error
+                .as_kind(Kind::Invalid)
+                .cure("it goes through a link that leads nowhere good"),
+            Errno::ENOSYS => error.cure("it needs Linux 5.6"),
+            _ => error,
+        }
+    }
+}
+
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
