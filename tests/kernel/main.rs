@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cgroup;
+mod mount;
+mod namespace;
 mod nobody;
 mod pause;
 mod process;

@@ -12,73 +12,7 @@ use super::wire::{Carried, DESCRIPTORS_MAX, Failure};
 use crate::{Error, Kind, Result};
 
 pub use super::step::{Attributes, CapabilityBits, Handle, Propagation, Source, Step};
-
-/// The kinds of namespaces: `CLONE_NEW*` bits, `namespaces(7)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Namespaces(u32);
-
-impl Namespaces {
-    /// None.
-    pub const NONE: Namespaces = Namespaces(0);
-    /// Mounts.
-    pub const MOUNT: Namespaces = Namespaces(0x0002_0000);
-    /// The view of the cgroup hierarchy. Only joined; a new one is a [`Step::CgroupNamespace`].
-    pub const CGROUP: Namespaces = Namespaces(0x0200_0000);
-    /// Host and domain name.
-    pub const UTS: Namespaces = Namespaces(0x0400_0000);
-    /// System V IPC and POSIX message queues.
-    pub const IPC: Namespaces = Namespaces(0x0800_0000);
-    /// Users; only a sandbox gets a new one, see [`Sandbox::user`](super::Sandbox::user).
-    pub const USER: Namespaces = Namespaces(0x1000_0000);
-    /// Process numbers.
-    pub const PID: Namespaces = Namespaces(0x2000_0000);
-    /// Network.
-    pub const NET: Namespaces = Namespaces(0x4000_0000);
-
-    const NAMES: [(Namespaces, &str); 7] = [
-        (Namespaces::MOUNT, "mount"),
-        (Namespaces::CGROUP, "cgroup"),
-        (Namespaces::UTS, "uts"),
-        (Namespaces::IPC, "ipc"),
-        (Namespaces::USER, "user"),
-        (Namespaces::PID, "pid"),
-        (Namespaces::NET, "net"),
-    ];
-
-    /// As `CLONE_NEW*`.
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Both.
-    #[must_use]
-    pub const fn and(self, other: Namespaces) -> Namespaces {
-        Namespaces(self.0 | other.0)
-    }
-
-    /// Are all of `other` in it?
-    pub const fn contains(self, other: Namespaces) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl std::ops::BitOr for Namespaces {
-    type Output = Namespaces;
-    fn bitor(self, other: Namespaces) -> Namespaces {
-        self.and(other)
-    }
-}
-
-impl fmt::Display for Namespaces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, name) in Namespaces::NAMES {
-            if self.contains(kind) {
-                write!(f, " {name}")?;
-            }
-        }
-        Ok(())
-    }
-}
+pub use crate::linux::namespace::Namespaces;
 
 /// Steps in order, the namespaces they run in, and the descriptors they need.
 ///
@@ -311,8 +245,8 @@ impl Plan {
             return Err(Error::new(Kind::Exhausted, "compile a plan", why));
         }
         let header = Header {
-            new: self.new.0,
-            join: self.join.0,
+            new: self.new.bits(),
+            join: self.join.bits(),
             steps: self.steps.len() as u32,
             handles: self.handles.len() as u32,
             size: bytes.len() as u32,

@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::ops::BitOr;
 use std::path::PathBuf;
+
+pub use crate::linux::mount::{Attributes, Propagation};
 
 /// A descriptor handed over with a plan; see [`Plan::hand_over`](super::Plan::hand_over).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,63 +25,6 @@ pub enum Source {
     },
     /// A detached mount made by the Node (`open_tree(OPEN_TREE_CLONE)`, `fsmount`). It can be attached once; root only.
     Detached(Handle),
-}
-
-/// Attributes of a mount: `MOUNT_ATTR_*`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes(pub(crate) u64);
-
-impl Attributes {
-    /// None.
-    pub const NONE: Attributes = Attributes(0);
-    /// `ro`.
-    pub const READ_ONLY: Attributes = Attributes(0x1);
-    /// `nosuid`.
-    pub const NOSUID: Attributes = Attributes(0x2);
-    /// `nodev`.
-    pub const NODEV: Attributes = Attributes(0x4);
-    /// `noexec`.
-    pub const NOEXEC: Attributes = Attributes(0x8);
-
-    /// Are all of `other` in it?
-    pub const fn contains(self, other: Attributes) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl BitOr for Attributes {
-    type Output = Attributes;
-    fn bitor(self, other: Attributes) -> Attributes {
-        Attributes(self.0 | other.0)
-    }
-}
-
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Attributes::READ_ONLY, "ro"),
-            (Attributes::NOSUID, "nosuid"),
-            (Attributes::NODEV, "nodev"),
-            (Attributes::NOEXEC, "noexec"),
-        ];
-        for (attribute, name) in names {
-            if self.contains(attribute) {
-                write!(f, " {name}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How mounts are told between namespaces: `mount_namespaces(7)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Propagation {
-    /// Not at all.
-    Private,
-    /// From the host only; Kubernetes' HostToContainer.
-    Slave,
-    /// Both ways; Kubernetes' Bidirectional.
-    Shared,
 }
 
 /// A set of capabilities, one bit each, numbered as in `capabilities(7)`.

@@ -1,0 +1,82 @@
+//! Namespaces held by descriptors.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sched::{CloneFlags, unshare};
+use podlife::Kind;
+use podlife::linux::Process;
+use podlife::namespace::{Namespace, NamespaceKind};
+
+use crate::nobody;
+
+#[test]
+fn every_kind_of_the_own_process_can_be_held_and_is_itself() {
+    for kind in NamespaceKind::ALL {
+        let held = Namespace::own(kind).unwrap();
+        assert_eq!(held.kind(), kind);
+        assert_eq!(held, Namespace::of(&Process::own().unwrap(), kind).unwrap());
+        let copy: OwnedFd = held.as_fd().try_clone_to_owned().unwrap();
+        assert_eq!(Namespace::try_from(copy).unwrap(), held);
+        if kind != NamespaceKind::User {
+            assert_eq!(held.owner().unwrap().kind(), NamespaceKind::User);
+        }
+    }
+}
+
+#[test]
+fn a_namespace_lives_as_long_as_it_is_held() {
+    if !nobody::is_root() {
+        return println!("skipped: held namespace: needs root");
+    }
+    let ours = Namespace::own(NamespaceKind::Uts).unwrap();
+    let other = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWUTS).unwrap();
+        Namespace::own(NamespaceKind::Uts).unwrap()
+    });
+    let other = other.join().unwrap();
+    assert_ne!(other, ours);
+    assert_ne!(other.identity(), ours.identity());
+    assert_eq!(
+        other.owner().unwrap(),
+        Namespace::own(NamespaceKind::User).unwrap()
+    );
+    assert_eq!(Namespace::own(NamespaceKind::Uts).unwrap(), ours);
+}
+
+#[test]
+fn what_is_no_namespace_is_refused() {
+    assert_eq!(
+        Namespace::open("/proc/self/status").unwrap_err().kind(),
+        Kind::Invalid
+    );
+    assert_eq!(
+        Namespace::open("/proc/self/ns/nothing").unwrap_err().kind(),
+        Kind::NotFound
+    );
+    let file = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    assert_eq!(Namespace::try_from(file).unwrap_err().kind(), Kind::Invalid);
+}
+
+#[test]
+fn a_process_that_has_ended_has_no_namespaces() {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let process = Process::open(child.id()).unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        Namespace::of(&process, NamespaceKind::Net)
+            .unwrap_err()
+            .kind(),
+        Kind::NotFound
+    );
+}
+
+#[test]
+fn an_ordinary_user_may_not_look_into_others() {
+    if !nobody::stands_here("namespace::an_ordinary_user_may_not_look_into_others") {
+        return;
+    }
+    let init = Process::open(1).unwrap();
+    let error = Namespace::of(&init, NamespaceKind::Net).unwrap_err();
+    assert_eq!(error.kind(), Kind::Permission);
+    assert!(error.to_string().contains("CAP_SYS_PTRACE"), "{error}");
+}
