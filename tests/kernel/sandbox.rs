@@ -108,8 +108,30 @@ impl TestPod {
         }
     }
 
+    /// Hears reports while pause's queue is full.
     pub(crate) fn send(&mut self, request: Request<'_>) {
-        self.pause.connection.send(&request).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.pause.connection.send(&request) {
+            assert!(
+                error.kind() == podlife::Kind::Exhausted && Instant::now() < until,
+                "{error}"
+            );
+            self.heard.extend(self.pause.connection.receive().unwrap());
+        }
+    }
+
+    /// The sentence with which a start of this plan fails.
+    pub(crate) fn failure(&mut self, key: Key, plan: &Plan) -> podlife::Error {
+        self.send(Request::Start(Start::new(key, plan)));
+        match self
+            .wait(|report| matches!(report, Report::Started { .. } | Report::StartFailed { .. }))
+        {
+            Report::StartFailed {
+                key: other,
+                failure,
+            } if other == key => plan.explain(failure),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Starts, and waits until it runs.
@@ -162,6 +184,34 @@ impl Drop for TestPod {
             "pause outlives SIGKILL"
         );
     }
+}
+
+/// Runs the named test once more, in a process of its own that nothing else happens in. True in that process.
+pub(crate) fn alone(test: &str) -> bool {
+    if std::env::var_os("PODLIFE_TEST_ALONE").is_some() {
+        return true;
+    }
+    let output = std::process::Command::new("/proc/self/exe")
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env("PODLIFE_TEST_ALONE", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "alone: {text}"
+    );
+    false
+}
+
+/// The lines of `/proc/self/status` that begin with one of these words.
+pub(crate) fn status_lines(words: &[&str]) -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    text.lines()
+        .filter(|line| words.iter().any(|word| line.starts_with(word)))
+        .map(String::from)
+        .collect()
 }
 
 pub(crate) fn sandbox(plan: &Plan) -> Sandbox<'_> {

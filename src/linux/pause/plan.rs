@@ -80,10 +80,15 @@ impl Plan {
         self
     }
 
-    /// A plan for a process inside a running container: all its namespaces, no new one.
-    pub fn inside() -> Plan {
-        let pod = Namespaces::UTS | Namespaces::IPC | Namespaces::NET;
-        Plan::default().joining(Namespaces::MOUNT | Namespaces::PID | Namespaces::CGROUP | pod)
+    /// A plan for a process inside a running container, whose plan was `container`: its namespaces and no new one.
+    pub fn inside(container: &Plan) -> Plan {
+        let own_cgroup = container.steps.contains(&Step::CgroupNamespace);
+        let cgroup = if own_cgroup {
+            Namespaces::CGROUP
+        } else {
+            Namespaces::NONE
+        };
+        Plan::default().joining(container.new | container.join | cgroup)
     }
 
     /// Adds a step.

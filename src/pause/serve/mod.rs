@@ -120,6 +120,13 @@ impl Pause {
             return;
         };
         entry.pid = 0;
+        // An unread end of the pipe: whoever was forked at the same time may hold a copy for a moment.
+        if let Some(progress) = entry.progress.take() {
+            self.epoll.remove(progress.raw());
+            if entry.ready {
+                entry.run(kernel::now());
+            }
+        }
         match entry.state {
             State::Running => {
                 let ended = kernel::now();

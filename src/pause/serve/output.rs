@@ -8,26 +8,32 @@ use crate::wire::{Carried, Key, MESSAGE_SIZE, Report};
 
 use super::{LOGGER, Pause};
 
+const LOGGED: [u32; 2] = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
+
 impl Pause {
-    /// Pipes to the logger for the streams that go to the log; the logger is made when it is first needed.
+    /// The logger is made when it is first needed.
+    pub(super) fn ensure_logger(&mut self, carried: Carried) -> Result<()> {
+        if self.logger.is_none() && LOGGED.iter().any(|bit| carried.has(*bit)) {
+            let logger = logger::Client::start()?;
+            self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
+            self.logger = Some(logger);
+        }
+        Ok(())
+    }
+
+    /// Pipes to the logger for the streams that go to the log.
     pub(super) fn log(
         &mut self,
         key: Key,
         carried: Carried,
         file: Option<Fd>,
     ) -> Result<[Option<Fd>; 2]> {
-        let bits = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
-        if !bits.iter().any(|bit| carried.has(*bit)) {
+        if !LOGGED.iter().any(|bit| carried.has(*bit)) {
             return Ok([None, None]);
         }
         let file = file.ok_or(Errno::EBADF)?;
-        if self.logger.is_none() {
-            let logger = logger::Client::start()?;
-            self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
-            self.logger = Some(logger);
-        }
         let logger = self.logger.as_ref().ok_or(Errno::EPIPE)?;
-        logger.copy(key, bits.map(|bit| carried.has(bit)), &file)
+        logger.copy(key, LOGGED.map(|bit| carried.has(bit)), &file)
     }
 
     pub(super) fn rotate(&mut self, key: Key, mut received: Received) -> Result<()> {

@@ -21,6 +21,7 @@ impl Pause {
             return Err(Errno::EEXIST);
         }
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
+        self.ensure_logger(carried)?;
         let (progress, report) = kernel::pipe()?;
         kernel::non_blocking(progress.raw())?;
         self.epoll
