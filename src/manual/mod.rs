@@ -8,6 +8,7 @@
 //! | [`kernel`] | what is needed of the kernel, for which feature |
 //! | [`security`] | what a container can and cannot reach |
 //! | [`limits`] | bounds, and what is not supported |
+//! | [`fields`] | what podlife does with each field of a pod |
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
@@ -26,3 +27,6 @@ pub mod security {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("fields.md")]
+pub mod fields {}

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::errors::Errors;
 use super::options::PodOptions;
 use super::pod::Pod;
+use super::report::FieldReport;
 use super::text::{self, Limits};
 use super::{defaults, validate};
 
@@ -27,11 +28,15 @@ pub struct Valid<T>(Arc<Checked<T>>);
 
 struct Checked<T> {
     value: T,
+    report: OnceLock<FieldReport>,
 }
 
 impl<T> Valid<T> {
     fn vouch(value: T) -> Valid<T> {
-        Valid(Arc::new(Checked { value }))
+        Valid(Arc::new(Checked {
+            value,
+            report: OnceLock::new(),
+        }))
     }
 }
 
@@ -42,6 +47,13 @@ impl<T: Clone> Valid<T> {
             Ok(checked) => checked.value,
             Err(shared) => shared.value.clone(),
         }
+    }
+}
+
+impl Valid<Pod> {
+    /// What podlife does with each field that is present.
+    pub fn report(&self) -> &FieldReport {
+        self.0.report.get_or_init(|| FieldReport::of(&self.0.value))
     }
 }
 

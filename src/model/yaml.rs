@@ -77,10 +77,12 @@ fn sentence(error: &serde_saphyr::Error, position: Option<&Position>) -> String 
     let sentence = error.to_string();
     let end = sentence.rfind(" at line ").unwrap_or(sentence.len());
     let tab = position.is_some_and(|at| indented_by_tab(&at.source));
-    let cure = if tab {
-        "; YAML is indented with spaces, not tabs"
-    } else {
-        ""
+    let cure = match &sentence[..end] {
+        _ if tab => "; YAML is indented with spaces, not tabs",
+        "mapping values are not allowed in this context" => {
+            "; check the indentation, and put text with a colon in it in quotes"
+        }
+        _ => "",
     };
     format!("{}{cure}", &sentence[..end])
 }

@@ -1,0 +1,494 @@
+//! What podlife does with each field of a pod. [`TABLE`] is the one place that says so; the manual's page is made from it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::errors::{ErrorType, Errors, FieldError};
+use super::pod::Pod;
+
+/// What podlife does with a field.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It does what Kubernetes says it does.
+    Enforced,
+    /// It is accepted and changes nothing here, and why.
+    NoEffect(&'static str),
+    /// A Node refuses a pod that has it, and why: to run it all the same would do harm.
+    Refused(&'static str),
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Enforced => f.write_str("enforced"),
+            Effect::NoEffect(why) => write!(f, "no effect: {why}"),
+            Effect::Refused(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
+
+/// A field that is present in a pod.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldLine {
+    /// Its path, such as `spec.containers[0].image`. What is the same for all that is below it is one line.
+    pub field: String,
+    /// What is done with it.
+    pub effect: Effect,
+}
+
+/// What podlife does with each field that is present in a pod.
+///
+/// ```
+/// use podlife::model::{Effect, Valid};
+///
+/// let text = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {
+///     "nodeSelector": {"disk": "ssd"}, "containers": [{"name": "web", "image": "nginx"}]}}"#;
+/// let pod = Valid::try_from(text).unwrap();
+/// let idle: Vec<_> = pod.report().without_effect().map(|line| line.field.as_str()).collect();
+/// assert_eq!(idle, ["spec.nodeSelector"]);
+/// assert!(pod.report().strict().is_err());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldReport(Vec<FieldLine>);
+
+impl FieldReport {
+    /// The pod is a defaulted one: a default that has no effect is what Kubernetes would do anyway, so it is left out.
+    pub(super) fn of(pod: &Pod) -> FieldReport {
+        let mut report = FieldReport::default();
+        if let Ok(tree) = serde_json::to_value(pod) {
+            let whole = Walk {
+                row: None,
+                known: String::new(),
+                field: String::new(),
+            };
+            report.walk(&tree, &whole);
+        }
+        report
+    }
+
+    /// Each field that is present.
+    pub fn iter(&self) -> std::slice::Iter<'_, FieldLine> {
+        self.0.iter()
+    }
+
+    /// Those that change nothing here.
+    pub fn without_effect(&self) -> impl Iterator<Item = &FieldLine> {
+        self.iter()
+            .filter(|line| matches!(line.effect, Effect::NoEffect(_)))
+    }
+
+    /// Whether a Node takes the pod.
+    ///
+    /// # Errors
+    /// Every field that is refused.
+    pub fn accept(&self) -> Result<(), Errors> {
+        self.check(|effect| matches!(effect, Effect::Refused(_)))
+    }
+
+    /// The same, and fields without effect are errors too: for those who must know that all they wrote is done.
+    ///
+    /// # Errors
+    /// Every field that is refused or has no effect.
+    pub fn strict(&self) -> Result<(), Errors> {
+        self.check(|effect| *effect != Effect::Enforced)
+    }
+
+    fn check(&self, wrong: impl Fn(&Effect) -> bool) -> Result<(), Errors> {
+        let lines = self.iter().filter(|line| wrong(&line.effect));
+        let error = |line: &FieldLine| {
+            FieldError::new(&line.field, ErrorType::Forbidden, line.effect.to_string())
+        };
+        Errors::check(lines.map(error).collect())
+    }
+
+    fn walk(&mut self, tree: &Value, at: &Walk) {
+        match tree {
+            Value::Object(fields) if at.has_rows_below() => {
+                for (name, value) in fields {
+                    self.walk(value, &at.field(name, value));
+                }
+            }
+            Value::Array(items) if at.has_rows_below() => {
+                for (index, item) in items.iter().enumerate() {
+                    self.walk(item, &at.index(index));
+                }
+            }
+            _ => {
+                let effect = at
+                    .row
+                    .map_or(Effect::NoEffect("it is not known here"), |row| row.effect);
+                let idle_default = effect != Effect::Enforced && is_default(&at.known, tree);
+                if !idle_default {
+                    self.0.push(FieldLine {
+                        field: at.field.clone(),
+                        effect,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a FieldReport {
+    type Item = &'a FieldLine;
+    type IntoIter = std::slice::Iter<'a, FieldLine>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// A line a field.
+impl fmt::Display for FieldReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter()
+            .try_for_each(|line| writeln!(f, "{}: {}", line.field, line.effect))
+    }
+}
+
+/// A place in a pod: its path as the table knows it, and as people read it.
+struct Walk {
+    row: Option<&'static Row>,
+    known: String,
+    field: String,
+}
+
+impl Walk {
+    fn field(&self, name: &str, value: &Value) -> Walk {
+        let known = match (self.known.as_str(), name) {
+            ("", name) => name.to_owned(),
+            ("spec", "containers" | "initContainers") => "container".to_owned(),
+            (known, name) => format!("{known}.{name}"),
+        };
+        let field = if self.field.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.field)
+        };
+        let row = TABLE
+            .iter()
+            .find(|row| row.matches(&known, value))
+            .or(self.row);
+        Walk { row, known, field }
+    }
+
+    fn index(&self, index: usize) -> Walk {
+        Walk {
+            row: self.row,
+            known: self.known.clone(),
+            field: format!("{}[{index}]", self.field),
+        }
+    }
+
+    fn has_rows_below(&self) -> bool {
+        let below = |row: &Row| {
+            let rest = row.field.strip_prefix(self.known.as_str());
+            self.known.is_empty()
+                || rest.is_some_and(|rest| rest.starts_with('.'))
+                || self.known == "spec"
+        };
+        TABLE.iter().any(below)
+    }
+}
+
+/// A row of the table: a field, all below it that has no row of its own, and what is done with it.
+#[non_exhaustive]
+pub struct Row {
+    /// Its path without indexes; `container` stands for main and init containers. A `*` at the end is any rest.
+    pub field: &'static str,
+    /// What is done with it.
+    pub effect: Effect,
+    /// The only value the row is for.
+    value: Option<&'static str>,
+}
+
+impl Row {
+    /// The only value the row is for, if it is for one.
+    pub fn only_value(&self) -> Option<&'static str> {
+        self.value
+    }
+
+    fn matches(&self, known: &str, value: &Value) -> bool {
+        let named = match self.field.strip_suffix('*') {
+            Some(start) => known.starts_with(start),
+            None => known == self.field,
+        };
+        named && self.value.is_none_or(|only| value == only)
+    }
+}
+
+const fn enforced(field: &'static str) -> Row {
+    Row {
+        field,
+        effect: Effect::Enforced,
+        value: None,
+    }
+}
+
+const fn idle(field: &'static str, why: &'static str) -> Row {
+    Row {
+        field,
+        effect: Effect::NoEffect(why),
+        value: None,
+    }
+}
+
+const fn refused(field: &'static str, why: &'static str) -> Row {
+    Row {
+        field,
+        effect: Effect::Refused(why),
+        value: None,
+    }
+}
+
+const NOT_YET: &str = "not yet";
+const ONE_HOST: &str = "there is one host, so nothing is scheduled";
+const SERVER: &str = "it is for an API server to set";
+const NO_SERVER: &str = "there is no API server to talk to";
+const WINDOWS: &str = "containers are Linux'";
+const FOREIGN: &str = "one host cannot serve this volume";
+const NO_OBJECTS: &str =
+    "not yet: there are no ConfigMaps and Secrets, so unless optional the container waits";
+const VOLUME_LATER: &str = "not yet: a container that mounts it would not find its data";
+const WITHOUT: &str = "not yet: a container would see the wrong part of the volume";
+
+/// Fields that Kubernetes fills in and that have no effect here, with what it fills in.
+const IDLE_DEFAULTS: [(&str, &str); 7] = [
+    ("spec.enableServiceLinks", "true"),
+    ("spec.schedulerName", "default-scheduler"),
+    ("container.terminationMessagePath", "/dev/termination-log"),
+    ("container.terminationMessagePolicy", "File"),
+    ("container.resizePolicy.resourceName", ""),
+    ("container.resizePolicy.restartPolicy", "NotRequired"),
+    ("spec.volumes.hostPath.type", ""),
+];
+
+fn is_default(known: &str, value: &Value) -> bool {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let fits = |default: &str| default == text || known.ends_with(".resourceName");
+    IDLE_DEFAULTS
+        .iter()
+        .any(|(field, default)| *field == known && fits(default))
+}
+
+/// The truth about every field. The first row that fits a field decides, else the row of what it is in.
+pub const TABLE: &[Row] = &[
+    enforced("apiVersion"),
+    enforced("kind"),
+    enforced("metadata"),
+    idle("metadata.creationTimestamp", SERVER),
+    idle("metadata.deletionGracePeriodSeconds", SERVER),
+    idle("metadata.deletionTimestamp", SERVER),
+    idle(
+        "metadata.finalizers",
+        "a pod that is deleted goes; nobody is asked",
+    ),
+    idle("metadata.generateName", "names are not made up"),
+    idle("metadata.generation", SERVER),
+    idle("metadata.managedFields", SERVER),
+    idle(
+        "metadata.ownerReferences",
+        "there are no owners, and nothing is collected",
+    ),
+    idle("metadata.resourceVersion", SERVER),
+    idle("metadata.selfLink", SERVER),
+    idle("metadata.uid", "the Node gives each pod its own"),
+    idle("status", "the Node finds it out itself"),
+    enforced("spec.activeDeadlineSeconds"),
+    idle("spec.affinity", ONE_HOST),
+    idle("spec.automountServiceAccountToken", NO_SERVER),
+    enforced("spec.dnsConfig"),
+    enforced("spec.dnsPolicy"),
+    idle("spec.enableServiceLinks", "there are no services"),
+    idle("spec.ephemeralContainers", NOT_YET),
+    enforced("spec.hostAliases"),
+    enforced("spec.hostIPC"),
+    enforced("spec.hostNetwork"),
+    enforced("spec.hostPID"),
+    idle(
+        "spec.hostUsers",
+        "not yet: a user namespace is used where an ordinary user runs the pod, and only there",
+    ),
+    enforced("spec.hostname"),
+    idle("spec.hostnameOverride", NOT_YET),
+    idle(
+        "spec.imagePullSecrets",
+        "images are directories of this host; none is pulled",
+    ),
+    idle("spec.nodeName", ONE_HOST),
+    idle("spec.nodeSelector", ONE_HOST),
+    Row {
+        field: "spec.os.name",
+        effect: Effect::Refused(WINDOWS),
+        value: Some("windows"),
+    },
+    enforced("spec.os"),
+    enforced("spec.overhead"),
+    idle("spec.preemptionPolicy", ONE_HOST),
+    idle("spec.priority", NOT_YET),
+    idle("spec.priorityClassName", NOT_YET),
+    enforced("spec.readinessGates"),
+    refused(
+        "spec.resourceClaims",
+        "devices cannot be claimed here, and without them the pod must not start",
+    ),
+    enforced("spec.resources"),
+    enforced("spec.restartPolicy"),
+    idle("spec.runtimeClassName", "there is one way to run a pod"),
+    idle("spec.schedulerName", ONE_HOST),
+    refused(
+        "spec.schedulingGates",
+        "a gated pod must not start, and nobody opens its gates",
+    ),
+    enforced("spec.securityContext"),
+    idle("spec.securityContext.appArmorProfile", NOT_YET),
+    idle(
+        "spec.securityContext.fsGroupChangePolicy",
+        "the ownership of volumes is not changed",
+    ),
+    idle("spec.securityContext.seLinuxChangePolicy", NOT_YET),
+    idle("spec.securityContext.seLinuxOptions", NOT_YET),
+    idle("spec.securityContext.seccompProfile", NOT_YET),
+    idle("spec.securityContext.supplementalGroupsPolicy", NOT_YET),
+    idle("spec.securityContext.windowsOptions", WINDOWS),
+    idle("spec.serviceAccount", NO_SERVER),
+    idle("spec.serviceAccountName", NO_SERVER),
+    enforced("spec.setHostnameAsFQDN"),
+    idle("spec.shareProcessNamespace", NOT_YET),
+    enforced("spec.subdomain"),
+    enforced("spec.terminationGracePeriodSeconds"),
+    idle("spec.tolerations", ONE_HOST),
+    idle("spec.topologySpreadConstraints", ONE_HOST),
+    refused("spec.volumes", FOREIGN),
+    enforced("spec.volumes.name"),
+    refused("spec.volumes.configMap", VOLUME_LATER),
+    refused("spec.volumes.downwardAPI", VOLUME_LATER),
+    enforced("spec.volumes.emptyDir"),
+    enforced("spec.volumes.hostPath"),
+    idle(
+        "spec.volumes.hostPath.type",
+        "not yet: what is there is mounted",
+    ),
+    refused("spec.volumes.image", VOLUME_LATER),
+    refused("spec.volumes.persistentVolumeClaim", VOLUME_LATER),
+    refused("spec.volumes.projected", VOLUME_LATER),
+    refused("spec.volumes.secret", VOLUME_LATER),
+    enforced("container.args"),
+    enforced("container.command"),
+    enforced("container.env"),
+    idle("container.env.valueFrom.configMapKeyRef", NO_OBJECTS),
+    idle("container.env.valueFrom.fileKeyRef", NOT_YET),
+    idle("container.env.valueFrom.resourceFieldRef", NOT_YET),
+    idle("container.env.valueFrom.secretKeyRef", NO_OBJECTS),
+    idle("container.envFrom", NO_OBJECTS),
+    enforced("container.image"),
+    enforced("container.imagePullPolicy"),
+    enforced("container.lifecycle"),
+    idle(
+        "container.lifecycle.postStart.tcpSocket",
+        "Kubernetes never did it either",
+    ),
+    idle(
+        "container.lifecycle.preStop.tcpSocket",
+        "Kubernetes never did it either",
+    ),
+    enforced("container.livenessProbe"),
+    idle("container.livenessProbe.grpc", NOT_YET),
+    enforced("container.name"),
+    enforced("container.ports"),
+    idle(
+        "container.ports.hostIP",
+        "not yet: no port of the host leads to the pod",
+    ),
+    idle(
+        "container.ports.hostPort",
+        "not yet: no port of the host leads to the pod, unless it is on the host's network",
+    ),
+    enforced("container.readinessProbe"),
+    idle("container.readinessProbe.grpc", NOT_YET),
+    idle(
+        "container.resizePolicy",
+        "not yet: a running container keeps its resources",
+    ),
+    enforced("container.resources"),
+    refused(
+        "container.resources.claims",
+        "devices cannot be claimed here",
+    ),
+    idle("container.resources.limits.ephemeral-storage", NOT_YET),
+    idle("container.resources.limits.hugepages-*", NOT_YET),
+    idle("container.resources.requests.ephemeral-storage", NOT_YET),
+    idle("container.resources.requests.hugepages-*", NOT_YET),
+    enforced("container.restartPolicy"),
+    enforced("container.restartPolicyRules"),
+    enforced("container.securityContext"),
+    idle("container.securityContext.appArmorProfile", NOT_YET),
+    idle("container.securityContext.procMount", NOT_YET),
+    idle("container.securityContext.seLinuxOptions", NOT_YET),
+    idle("container.securityContext.seccompProfile", NOT_YET),
+    idle("container.securityContext.windowsOptions", WINDOWS),
+    enforced("container.startupProbe"),
+    idle("container.startupProbe.grpc", NOT_YET),
+    idle("container.stdin", NOT_YET),
+    idle("container.stdinOnce", NOT_YET),
+    idle("container.terminationMessagePath", NOT_YET),
+    idle("container.terminationMessagePolicy", NOT_YET),
+    idle("container.tty", NOT_YET),
+    refused("container.volumeDevices", FOREIGN),
+    enforced("container.volumeMounts"),
+    idle("container.volumeMounts.mountPropagation", NOT_YET),
+    idle("container.volumeMounts.recursiveReadOnly", NOT_YET),
+    refused("container.volumeMounts.subPathExpr", WITHOUT),
+    enforced("container.workingDir"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::shape;
+
+    /// As [`Walk`] writes them.
+    fn known(field: &str) -> Option<String> {
+        match field.strip_prefix("spec.initContainers") {
+            Some(_) => None,
+            None => Some(field.replacen("spec.containers", "container", 1)),
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_row_and_every_row_a_field() {
+        let fields: Vec<String> = shape::fields::<Pod>()
+            .iter()
+            .filter_map(|field| known(field))
+            .collect();
+        assert!(fields.len() > 500, "{}", fields.len());
+        let covers = |row: &Row, field: &str| {
+            field
+                .strip_prefix(row.field)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let groups = ["spec", "container"];
+        for field in fields
+            .iter()
+            .filter(|field| !groups.contains(&field.as_str()))
+        {
+            assert!(
+                TABLE.iter().any(|row| covers(row, field)),
+                "no row for {field}"
+            );
+        }
+        for row in TABLE {
+            let is_key = row.field.contains(".limits.") || row.field.contains(".requests.");
+            assert!(
+                is_key || fields.iter().any(|field| field == row.field),
+                "no field for the row {}",
+                row.field
+            );
+        }
+    }
+}
