@@ -4,8 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::attempt::Exit;
 use super::output::{ContainerIndex, Ticket};
+use crate::model::{Pod, Valid};
 use crate::time::Now;
 
 /// One thing that happened. [`PodMachine::handle`](super::PodMachine::handle) is total: every input is decided in every
@@ -38,6 +41,9 @@ pub enum Input {
     Delete(Deletion),
     /// End the pod as Failed, but keep it: a node under pressure or shutting down.
     Evict(Eviction),
+    /// The manifest changed: images, containers added or removed, the active deadline. The driver has checked that this
+    /// may change, and has written it.
+    Update(Valid<Pod>),
 }
 
 /// Whether the record reached the place where it survives the embedder.
@@ -62,7 +68,7 @@ pub struct Deletion {
 }
 
 /// Why a pod is ended as Failed, as its status will say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Eviction {
     /// `status.reason`: `Evicted`, `Terminated`, `NodeShutdown`, …
     pub reason: Cow<'static, str>,
@@ -108,7 +114,7 @@ pub enum Finding {
 }
 
 /// Why an action could not be done, as a container's status will say.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kubelet's word: `ErrImagePull`, `CreateContainerError`, `RunContainerError`, …
     pub reason: Cow<'static, str>,

@@ -12,18 +12,38 @@
 //! ```
 
 pub mod attempt;
+mod ending;
+mod exits;
+mod fault;
 pub mod input;
+mod machine;
+mod outbox;
 pub mod output;
+mod probing;
+mod publish;
 pub mod record;
+mod restore;
 pub mod rules;
+mod sandboxing;
+mod start;
+pub mod state;
+mod store;
+mod termination;
+mod timer;
+mod update;
 
+pub use crate::model::PodOptions;
 pub use attempt::{Attempt, AttemptState, Exit, Network, Sandbox, SandboxState};
+#[doc(hidden)]
+pub use fault::Fault;
 pub use input::{
     Deletion, Eviction, Failure, Finding, Input, Observed, Outcome, Persisted, SandboxVerdict,
     Verdict,
 };
+pub use machine::PodMachine;
 pub use output::{
     Action, Cause, Change, ContainerChange, ContainerIndex, Hook, ImageStep, KillReason, Output,
     ProbeKind, SandboxChange, Signal, Ticket,
 };
-pub use record::{ContainerRecord, Record};
+pub use record::{ContainerRecord, List, Record};
+pub use state::State;

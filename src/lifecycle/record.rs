@@ -5,36 +5,140 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, AttemptState, Sandbox};
-use super::output::ContainerIndex;
-use crate::time::Now;
+use super::input::{Eviction, Failure};
+use super::output::{Cause, ContainerIndex, KillReason};
+use super::rules::backoff::BackOff;
+use super::rules::facts::Then;
+use super::rules::shape::{ContainerView, Role};
+use crate::model::{Phase, PodStatus};
+use crate::time::{Mono, Now};
 
 /// Everything a machine needs, beside manifest and options, to go on after a crash. The driver writes it when
 /// [`Output::Persist`](super::Output::Persist) says so, in whatever form serde gives it, and looks into it for names.
 ///
 /// It does not contain the manifest: a driver writes that once, and anew *before* it hands over an
-/// [`Input::Update`](super::Input).
+/// [`Input::Update`](super::Input::Update).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// When this was last written.
     pub(super) saved: Now,
-    /// How often a machine was restored from it: the upper half of every ticket.
-    pub(super) epoch: u32,
-    /// The newest sandbox.
-    pub(super) sandbox: Option<Sandbox>,
-    /// Below this, sandbox numbers may have been used.
-    pub(super) sandbox_reserved: u32,
+    pub(super) created: Now,
+    pub(super) sandbox: SandboxRecord,
     /// Containers in the order of their index.
     pub(super) containers: Vec<ContainerRecord>,
+    /// All containers are to end and the sandbox is to be made anew.
+    pub(super) rebuild: bool,
+    /// The pod is to end.
+    pub(super) ending: Option<Ending>,
+    /// It shall be ended as Failed, and why.
+    pub(super) eviction: Option<Eviction>,
+    /// It shall be forgotten when it has ended.
+    pub(super) deleted: bool,
+    /// Nothing of it runs, and nothing ever will.
+    pub(super) ended: bool,
+    /// All that it held is released.
+    pub(super) torn_down: bool,
+    /// The terminal phase that is to be published when nothing runs any more.
+    pub(super) decided: Option<Phase>,
+    /// When `activeDeadlineSeconds` are over.
+    pub(super) active_deadline: Option<Mono>,
+    /// The last status: several rules need the one before.
+    pub(super) status: PodStatus,
+}
+
+/// What is remembered of the sandboxes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SandboxRecord {
+    /// The newest.
+    pub(super) newest: Option<Sandbox>,
+    /// It was stopped, and nothing is left of it.
+    pub(super) released: bool,
+    /// Below this, every number's fate is known.
+    pub(super) settled: u32,
+    /// Below this, numbers may have been used.
+    pub(super) reserved: u32,
 }
 
 /// What is remembered of one container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerRecord {
     pub(super) name: Arc<str>,
-    /// Newest first; at most two, and while one runs nothing older than its predecessor.
+    pub(super) list: List,
+    /// Newest first; at most two.
     pub(super) attempts: Vec<Attempt>,
-    /// Below this, attempt numbers may have been used.
+    /// Below this, every number's fate is known.
+    pub(super) settled: u32,
+    /// Below this, numbers may have been used.
     pub(super) reserved: u32,
+    /// The restart count of the next attempt.
+    pub(super) next_count: u32,
+    /// Attempts whose leftovers are to be removed.
+    pub(super) remains: Vec<u32>,
+    /// The newest attempt's postStart hook has not ended.
+    pub(super) post_start_due: bool,
+    pub(super) kill: Option<Kill>,
+    /// The verdict of a kill, or of a change of the sandbox, that a start is to follow.
+    pub(super) owed: Option<Then>,
+    pub(super) crash: Option<BackOff>,
+    pub(super) pull: Option<BackOff>,
+    pub(super) start_error: Option<Failure>,
+}
+
+/// Which list of the manifest a container stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum List {
+    /// `initContainers`.
+    Init,
+    /// `containers`.
+    Regular,
+    /// `ephemeralContainers`.
+    Ephemeral,
+}
+
+impl List {
+    fn of(role: Role) -> List {
+        match role {
+            Role::Init | Role::Sidecar => List::Init,
+            Role::Regular => List::Regular,
+            Role::Ephemeral => List::Ephemeral,
+        }
+    }
+}
+
+/// A kill of the newest attempt, from its decision on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kill {
+    pub(super) reason: KillReason,
+    /// What follows; absent when that was not decided with the kill.
+    pub(super) then: Option<Then>,
+    pub(super) stage: Stage,
+    /// When this stage began.
+    pub(super) since: Mono,
+    /// When it ends at the latest.
+    pub(super) until: Mono,
+    /// Seconds of the grace period that were left when it began.
+    pub(super) left: i64,
+    /// The one deadline for all stages, if there is one.
+    pub(super) strict: Option<Mono>,
+}
+
+/// How far a kill is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    PreStop,
+    InOrder,
+    Stop,
+    Kill,
+}
+
+/// The pod's end, from its decision on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) cause: Cause,
+    /// The grace period in force, in seconds; it only shrinks.
+    pub(super) grace: i64,
+    pub(super) force: bool,
+    pub(super) strict: Option<Mono>,
 }
 
 impl Record {
@@ -48,18 +152,29 @@ impl Record {
         self.containers.get(index.as_usize())
     }
 
-    /// Where the container of this name stands.
+    /// Where the container of this name stands: the newest, if one took the name of another.
     pub fn index(&self, name: &str) -> Option<ContainerIndex> {
         let place = self
             .containers
             .iter()
-            .position(|container| &*container.name == name)?;
+            .rposition(|container| &*container.name == name)?;
         u16::try_from(place).ok().map(ContainerIndex)
     }
 
-    /// The newest sandbox, made or about to be made.
+    /// The newest sandbox that was made.
     pub fn sandbox(&self) -> Option<&Sandbox> {
-        self.sandbox.as_ref()
+        self.sandbox.newest.as_ref()
+    }
+
+    /// The number of the sandbox that may live: the newest, or one that was about to be made. Nothing lives of any
+    /// before it.
+    pub fn sandbox_in_doubt(&self) -> Option<u32> {
+        if self.sandbox.settled < self.sandbox.reserved {
+            return Some(self.sandbox.reserved - 1);
+        }
+        self.sandbox()
+            .filter(|_| !self.sandbox.released)
+            .map(|sandbox| sandbox.attempt)
     }
 
     /// The attempts whose fate the record does not know: those it saw alive, and those it may have started just before
@@ -74,9 +189,58 @@ impl Record {
                     .map(move |attempt| (ContainerIndex(index), attempt))
             })
     }
+
+    /// A container that was added. One that had its name and is gone leaves its numbers: they name log files and cgroups.
+    pub(super) fn add(&mut self, view: &ContainerView) {
+        let mut record = ContainerRecord::new(view, 0);
+        for old in self.containers.iter().filter(|old| old.name == view.name) {
+            record.settled = record.settled.max(old.reserved);
+            record.next_count = record.next_count.max(old.next_count);
+        }
+        record.reserved = record.settled;
+        self.containers.push(record);
+    }
+
+    /// Whether the pod is to be forgotten when it has ended.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Why the pod ends, once it does.
+    pub fn cause(&self) -> Option<Cause> {
+        self.ending.as_ref().map(|ending| ending.cause)
+    }
+
+    /// When this was last written.
+    pub fn saved(&self) -> Now {
+        self.saved
+    }
+
+    /// The pod's status when this was last written.
+    pub fn status(&self) -> &PodStatus {
+        &self.status
+    }
 }
 
 impl ContainerRecord {
+    pub(super) fn new(view: &ContainerView, reserved: u32) -> ContainerRecord {
+        ContainerRecord {
+            name: view.name.clone(),
+            list: List::of(view.role),
+            attempts: Vec::new(),
+            settled: 0,
+            reserved,
+            next_count: 0,
+            remains: Vec::new(),
+            post_start_due: false,
+            kill: None,
+            owed: None,
+            crash: None,
+            pull: None,
+            start_error: None,
+        }
+    }
+
     /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -87,18 +251,60 @@ impl ContainerRecord {
         &self.attempts
     }
 
+    /// Which list of the manifest it stands in.
+    pub fn list(&self) -> List {
+        self.list
+    }
+
     /// Numbers from here on were never handed out.
     pub fn reserved(&self) -> u32 {
         self.reserved
     }
 
-    fn in_doubt(&self) -> impl Iterator<Item = u32> + '_ {
-        let unseen = self.attempts.first().map_or(0, |newest| newest.number + 1);
+    /// Why the last try to start it failed, until one succeeds.
+    pub fn start_error(&self) -> Option<&Failure> {
+        self.start_error.as_ref()
+    }
+
+    pub(super) fn in_doubt(&self) -> impl Iterator<Item = u32> + '_ {
         let alive = |attempt: &&Attempt| !matches!(attempt.state, AttemptState::Exited(_));
-        self.attempts
+        let seen = self
+            .attempts
             .iter()
             .filter(alive)
-            .map(|attempt| attempt.number)
-            .chain(unseen..self.reserved)
+            .map(|attempt| attempt.number);
+        seen.chain(self.settled..self.reserved)
+    }
+
+    /// The newest attempt, if it lives as far as is known.
+    pub(super) fn alive(&self) -> Option<&Attempt> {
+        self.attempts
+            .first()
+            .filter(|newest| !matches!(newest.state, AttemptState::Exited(_)))
+    }
+
+    /// Since when the newest attempt runs.
+    pub(super) fn running_since(&self) -> Option<Now> {
+        match self.attempts.first()?.state {
+            AttemptState::Running { started } => Some(started),
+            _ => None,
+        }
+    }
+
+    /// Puts an attempt before the others. What it pushes out is to be removed.
+    pub(super) fn push(&mut self, attempt: Attempt) {
+        self.settled = attempt.number + 1;
+        self.next_count = self.next_count.max(attempt.restart_count + 1);
+        self.attempts.insert(0, attempt);
+        if self.attempts.len() > 2 {
+            self.remains
+                .extend(self.attempts.drain(2..).map(|old| old.number));
+        }
+    }
+
+    /// Forgets all attempts. They are to be removed.
+    pub(super) fn forget(&mut self) {
+        self.remains
+            .extend(self.attempts.drain(..).map(|old| old.number));
     }
 }

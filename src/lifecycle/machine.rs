@@ -1,0 +1,546 @@
+//! The pod's life as a value.
+
+use std::time::Duration;
+
+use super::exits::Removal;
+use super::fault::Fault;
+use super::input::{Input, Outcome};
+use super::outbox::Outbox;
+use super::output::{Change, ContainerChange, ContainerIndex, KillReason, Output, Ticket};
+use super::probing::Probes;
+use super::record::{ContainerRecord, Record, SandboxRecord};
+use super::rules::condition::{holds, restarting_all};
+use super::rules::facts::{Flight, PodFacts, Seen, Then};
+use super::rules::image_pull::{PullPolicy, pull_policy};
+use super::rules::plan::{Plan, plan};
+use super::rules::shape::{ContainerView, Shape};
+use super::state::State;
+use super::store::{Dirty, Store};
+use super::timer::{ContainerTimer, Due, PodTimer, Timers};
+use crate::model::{ConditionType, Pod, PodOptions, PodStatus, Valid};
+use crate::time::{Mono, Now};
+
+/// How long after a failed try the next one comes, where no back-off says otherwise.
+pub(super) const RETRY: Duration = Duration::from_secs(10);
+
+/// No probe runs more often.
+const LEAST_PERIOD: Duration = Duration::from_millis(1);
+
+/// One pod's life, from the first container to the last: takes inputs, gives outputs. No clock, no descriptor, no
+/// thread, no randomness: the same inputs give the same outputs.
+///
+/// A driver feeds it what happens and does what it says:
+///
+/// 1. [`handle`](PodMachine::handle) an input, 2. take outputs by [`poll_output`](PodMachine::poll_output) until
+/// [`Output::Wait`], 3. wait for what happens next, or until the time it names. See [`Output`] and [`Action`] for what
+/// each asks.
+#[derive(Clone, Debug)]
+pub struct PodMachine {
+    pub(super) pod: Valid<Pod>,
+    pub(super) options: PodOptions,
+    pub(super) shape: Shape,
+    pub(super) record: Record,
+    pub(super) containers: Vec<Live>,
+    pub(super) sandbox: SandboxStep,
+    pub(super) teardown: Option<Ticket>,
+    pub(super) removals: Vec<Removal>,
+    /// When this process began to probe.
+    pub(super) probing_since: Mono,
+    pub(super) timers: Timers,
+    pub(super) outbox: Outbox,
+    pub(super) now: Now,
+    /// Deleted: nothing is left to do, ever.
+    pub(super) gone: bool,
+    pub(super) dirty: Dirty,
+    pub(super) store: Store,
+    /// What was reserved is on record.
+    pub(super) accepted: bool,
+    /// That the pod is to end is on record, or is being written.
+    pub(super) end_written: bool,
+    pub(super) writing_end: bool,
+    plan: Plan,
+    pub(super) fault: Fault,
+    pub(super) fired: bool,
+}
+
+/// What a machine knows of a container beside its record: all of it can be found out again.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub(super) state: State,
+    /// The action its state waits for.
+    pub(super) ticket: Option<Ticket>,
+    /// When that began.
+    pub(super) since: Mono,
+    pub(super) pull: PullPolicy,
+    pub(super) probes: Probes,
+}
+
+impl Live {
+    pub(super) fn new(pod: &Pod, view: &ContainerView) -> Live {
+        let probes = Probes::new(view);
+        Live {
+            state: State::Waiting,
+            ticket: None,
+            since: Mono::ZERO,
+            pull: pull_policy(pod, view),
+            probes,
+        }
+    }
+
+    /// The manifest changed.
+    pub(super) fn look_again(&mut self, pod: &Pod, view: &ContainerView) {
+        self.pull = pull_policy(pod, view);
+        if !self.state.is_alive() {
+            self.probes = Probes::new(view);
+        }
+    }
+}
+
+/// What is being done about the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SandboxStep {
+    Idle,
+    Creating(Ticket),
+    Stopping(Ticket),
+}
+
+impl PodMachine {
+    /// A new pod. Its first output is [`Output::Persist`]: when that is answered the pod exists.
+    pub fn new(pod: Valid<Pod>, options: PodOptions, now: Now) -> PodMachine {
+        let mut shape = Shape::new(&pod);
+        set_periods(&mut shape, &options);
+        let record = Record {
+            saved: now,
+            created: now,
+            sandbox: SandboxRecord {
+                reserved: 1,
+                ..SandboxRecord::default()
+            },
+            containers: shape
+                .containers
+                .iter()
+                .map(|view| ContainerRecord::new(view, 1))
+                .collect(),
+            rebuild: false,
+            ending: None,
+            eviction: None,
+            deleted: false,
+            ended: false,
+            torn_down: false,
+            decided: None,
+            active_deadline: shape
+                .active_deadline
+                .map(|seconds| now.mono + whole_seconds(seconds)),
+            status: PodStatus::default(),
+        };
+        let mut machine = PodMachine::around(pod, options, shape, record, now);
+        machine.begin_life();
+        machine.dirty = Dirty::Now;
+        machine.settle();
+        machine.write();
+        machine
+    }
+
+    /// Takes one input. Total: whatever comes, in whatever state, is decided; nothing panics.
+    ///
+    /// `now` never runs backwards for a machine: an earlier one counts as the latest so far.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = Now {
+            mono: self.now.mono.max(now.mono),
+            wall: self.now.wall.max(now.wall),
+        };
+        if self.gone {
+            return;
+        }
+        let mut changed = self.take(input);
+        while let Some(due) = self.timers.take_due(self.now.mono) {
+            changed |= self.fire(due);
+        }
+        if changed {
+            self.settle();
+        }
+        self.write();
+    }
+
+    /// The next output. After [`Output::Wait`] there is none until the next input.
+    pub fn poll_output(&mut self) -> Output {
+        self.outbox
+            .pop()
+            .unwrap_or_else(|| Output::Wait(self.timers.next()))
+    }
+
+    /// What [`Output::Persist`] asks to be written.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The pod's status.
+    pub fn status(&self) -> &PodStatus {
+        &self.record.status
+    }
+
+    /// What is being done about a container.
+    pub fn state(&self, container: ContainerIndex) -> Option<State> {
+        self.containers
+            .get(container.as_usize())
+            .map(|live| live.state)
+    }
+
+    pub(super) fn around(
+        pod: Valid<Pod>,
+        options: PodOptions,
+        shape: Shape,
+        record: Record,
+        now: Now,
+    ) -> PodMachine {
+        let containers: Vec<Live> = shape
+            .containers
+            .iter()
+            .map(|view| Live::new(&pod, view))
+            .collect();
+        PodMachine {
+            timers: Timers::new(containers.len()),
+            outbox: Outbox::new(now.mono),
+            pod,
+            options,
+            shape,
+            record,
+            containers,
+            sandbox: SandboxStep::Idle,
+            teardown: None,
+            removals: Vec::new(),
+            probing_since: now.mono,
+            now,
+            gone: false,
+            dirty: Dirty::Clean,
+            store: Store::Well,
+            accepted: false,
+            end_written: false,
+            writing_end: false,
+            plan: Plan::default(),
+            fault: Fault::None,
+            fired: false,
+        }
+    }
+
+    pub(super) fn begin_life(&mut self) {
+        if let Some(at) = self
+            .record
+            .active_deadline
+            .filter(|_| self.record.ending.is_none())
+        {
+            self.timers.arm(Due::Pod(PodTimer::ActiveDeadline), at);
+        }
+    }
+
+    /// Takes over what the input says. Says whether planner and status have to look.
+    fn take(&mut self, input: Input) -> bool {
+        match input {
+            Input::Tick => false,
+            Input::Done(ticket, outcome) => self.done(ticket, outcome),
+            Input::Persisted(persisted) => self.persisted(persisted),
+            Input::Exited {
+                container,
+                attempt,
+                exit,
+            } => self.exited(container.as_usize(), attempt, exit),
+            Input::SandboxLost { attempt } => self.sandbox_lost(attempt),
+            Input::Delete(deletion) => self.delete(deletion),
+            Input::Evict(eviction) => self.evict(eviction),
+            Input::Update(pod) => self.update(pod),
+        }
+    }
+
+    /// An answer. Whoever waits for the ticket takes it; if nobody does it is late, or a lie.
+    fn done(&mut self, ticket: Ticket, outcome: Outcome) -> bool {
+        if self.sandbox == SandboxStep::Creating(ticket) {
+            return self.sandbox_created(outcome);
+        }
+        if self.sandbox == SandboxStep::Stopping(ticket) {
+            return self.sandbox_stopped(outcome);
+        }
+        if self.teardown == Some(ticket) {
+            return self.torn_down(outcome);
+        }
+        if let Some(place) = self
+            .removals
+            .iter()
+            .position(|removal| removal.ticket == ticket)
+        {
+            self.removed(place, outcome == Outcome::Done);
+            return false;
+        }
+        for index in 0..self.containers.len() {
+            if self.containers[index].ticket == Some(ticket) {
+                self.containers[index].ticket = None;
+                return self.step_done(index, outcome);
+            }
+            if let Some(kind) = self.containers[index].probes.awaiting(ticket) {
+                return self.probe_done(index, kind, outcome);
+            }
+        }
+        false
+    }
+
+    /// The answer to what the container's state waits for.
+    fn step_done(&mut self, index: usize, outcome: Outcome) -> bool {
+        match self.containers[index].state {
+            State::Inspecting => self.inspected(index, outcome),
+            State::Pulling => self.pulled(index, outcome),
+            State::Starting => self.start_done(index, outcome),
+            State::PostStart => self.post_start_done(index, outcome),
+            State::PreStop => self.pre_stop_done(index, outcome),
+            State::Waiting | State::Running | State::InOrder | State::Stopping | State::Killing => {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn fire(&mut self, due: Due) -> bool {
+        match due {
+            Due::Pod(PodTimer::Retry) => true,
+            Due::Pod(PodTimer::ActiveDeadline) => self.deadline_exceeded(),
+            Due::Pod(PodTimer::Persist) => {
+                self.write_is_due();
+                false
+            }
+            Due::Container(index, ContainerTimer::Step) => self.step_over(index),
+            Due::Container(_, ContainerTimer::Retry) => true,
+            Due::Container(index, timer) => match timer.probe() {
+                Some(kind) => self.probe_due(index, kind),
+                None => false,
+            },
+        }
+    }
+
+    // What the planner sees, and what follows.
+
+    /// Plans and acts until nothing more is to be done now, and publishes what that comes to.
+    pub(super) fn settle(&mut self) {
+        // Each round does something that the next one sees as done; a pod has no more to do at once than this.
+        for _ in 0..4 + 4 * self.containers.len() {
+            let acted = match (&self.record.ending, self.record.ended) {
+                (None, _) => self.follow_plan(),
+                (Some(_), false) => self.follow_end(),
+                (Some(_), true) => self.follow_ended(),
+            };
+            self.publish();
+            if !acted {
+                break;
+            }
+        }
+    }
+
+    /// What is known of a container, as the rules read it.
+    pub(super) fn seen(&self, index: usize) -> Seen<'_> {
+        let (record, live) = (&self.record.containers[index], &self.containers[index]);
+        Seen {
+            attempts: &record.attempts,
+            results: live.probes.results,
+            start_error: record.start_error.as_ref(),
+            flight: self.flight(index),
+            owed: record.owed,
+        }
+    }
+
+    /// Whether that is what was published.
+    fn is_restarting_all(&self) -> bool {
+        self.shape.can_restart_all
+            && holds(
+                &self.record.status.conditions,
+                &ConditionType::AllContainersRestarting,
+            )
+    }
+
+    fn flight(&self, index: usize) -> Option<Flight> {
+        match self.containers[index].state {
+            State::Inspecting | State::Pulling | State::Starting => Some(Flight::Starting),
+            state if state.is_ending() => {
+                let then = self.record.containers[index]
+                    .kill
+                    .as_ref()
+                    .and_then(|kill| kill.then);
+                Some(Flight::Killing(then.unwrap_or(Then::Stay)))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn facts(&self) -> PodFacts<'_> {
+        PodFacts {
+            sandboxes: self.record.sandbox.newest.as_slice(),
+            deleted: self.record.deleted,
+            terminal: self.record.ended,
+            eviction: self.record.eviction.as_ref(),
+            decided: self.record.decided.as_ref(),
+        }
+    }
+
+    fn follow_plan(&mut self) -> bool {
+        if self.record.rebuild {
+            return self.follow_rebuild();
+        }
+        let mut todo = std::mem::take(&mut self.plan);
+        let was = self.is_restarting_all();
+        let all = restarting_all(&self.shape, |index| self.seen(index), was);
+        plan(
+            &self.shape,
+            &self.facts(),
+            |index| self.seen(index),
+            all,
+            &mut todo,
+        );
+        let acted = self.apply(&todo);
+        self.plan = todo;
+        acted
+    }
+
+    fn apply(&mut self, todo: &Plan) -> bool {
+        if todo.kill_pod {
+            match todo.create_sandbox {
+                Some(_) => self.begin_rebuild(todo),
+                None => self.finish(),
+            }
+            return true;
+        }
+        let mut acted = self.drop_removed();
+        for kill in &todo.kill {
+            if self.containers[kill.container].state.is_alive()
+                && self.record.containers[kill.container].kill.is_none()
+            {
+                self.kill(kill.container, kill.reason, Some(kill.then));
+                acted = true;
+            }
+        }
+        if !todo.reset.is_empty() {
+            return self.reset(todo) || acted;
+        }
+        for index in &todo.start {
+            acted |= self.start(*index);
+        }
+        acted
+    }
+
+    /// All containers restart in place: everything ends, then every record goes at once, and the pod begins anew.
+    fn reset(&mut self, todo: &Plan) -> bool {
+        let mut acted = false;
+        for reset in &todo.reset {
+            let index = reset.container;
+            if self.containers[index].state.is_alive()
+                && self.record.containers[index].kill.is_none()
+            {
+                self.kill(index, KillReason::RestartAll, None);
+                acted = true;
+            }
+        }
+        for index in 0..self.containers.len() {
+            acted |= self.cancel_start(index);
+        }
+        if self
+            .containers
+            .iter()
+            .any(|live| live.state != State::Waiting)
+        {
+            return acted;
+        }
+        for index in 0..self.containers.len() {
+            self.record.containers[index].forget();
+            self.record.containers[index].owed = None;
+            self.remove_remains(index);
+        }
+        self.must_write();
+        true
+    }
+
+    // Small things that everybody needs.
+
+    /// The one door between states: what does not belong to the new one ends here.
+    pub(super) fn set_state(&mut self, index: usize, to: State) {
+        let live = &mut self.containers[index];
+        debug_assert!(
+            live.state.leads_to(to),
+            "{:?} does not lead to {to:?}",
+            live.state
+        );
+        live.state = to;
+        live.ticket = None;
+        live.since = self.now.mono;
+        for timer in ContainerTimer::ALL {
+            if !to.has(timer) {
+                self.timers.disarm(Due::Container(index, timer));
+            }
+        }
+    }
+
+    pub(super) fn wait_for(&mut self, index: usize, ticket: Ticket) {
+        self.containers[index].ticket = Some(ticket);
+    }
+
+    pub(super) fn name(&self, index: usize) -> ContainerIndex {
+        ContainerIndex(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    /// The newest attempt's number.
+    pub(super) fn newest(&self, index: usize) -> u32 {
+        self.record.containers[index]
+            .attempts
+            .first()
+            .map_or(0, |newest| newest.number)
+    }
+
+    pub(super) fn tell(&mut self, index: usize, change: ContainerChange) {
+        let (container, attempt) = (self.name(index), self.newest(index));
+        self.notify(Change::Container {
+            container,
+            attempt,
+            change,
+        });
+    }
+
+    pub(super) fn is_listed(&self, index: usize) -> bool {
+        self.shape.listed().any(|listed| listed == index)
+    }
+
+    /// Makes it make this mistake from now on.
+    #[doc(hidden)]
+    pub fn inject(&mut self, fault: Fault) {
+        self.fault = fault;
+    }
+
+    /// Whether it made it.
+    #[doc(hidden)]
+    pub fn fired(&self) -> bool {
+        self.fired
+    }
+
+    /// Whether to make this mistake now.
+    pub(super) fn injected(&mut self, fault: Fault) -> bool {
+        let injected = self.fault == fault;
+        self.fired |= injected;
+        injected
+    }
+}
+
+/// The probe periods that the options name.
+pub(super) fn set_periods(shape: &mut Shape, options: &PodOptions) {
+    for view in &mut shape.containers {
+        let own = options.probe_periods.get(&*view.name);
+        let of = |own: Option<Duration>| own.or(options.probe_period);
+        let periods = [
+            (&mut view.liveness, of(own.and_then(|own| own.liveness))),
+            (&mut view.readiness, of(own.and_then(|own| own.readiness))),
+            (&mut view.startup, of(own.and_then(|own| own.startup))),
+        ];
+        for (probe, period) in periods {
+            if let (Some(probe), Some(period)) = (probe, period) {
+                probe.period = period.max(LEAST_PERIOD);
+            }
+        }
+    }
+}
+
+/// Seconds of the API, where negative ones are none.
+pub(super) fn whole_seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}

@@ -1,0 +1,53 @@
+//! A pod whose manifest changes while it lives.
+
+use super::machine::{Live, PodMachine, set_periods, whole_seconds};
+use super::output::KillReason;
+use super::rules::facts::Then;
+use super::timer::{Due, PodTimer};
+use crate::model::{Pod, Valid};
+
+impl PodMachine {
+    /// Takes over a changed manifest: images, added and removed containers, the active deadline. What may change is the
+    /// model's business.
+    pub(super) fn update(&mut self, pod: Valid<Pod>) -> bool {
+        self.shape.amend(&pod);
+        set_periods(&mut self.shape, &self.options);
+        self.pod = pod;
+        for index in self.record.containers.len()..self.shape.containers.len() {
+            let view = &self.shape.containers[index];
+            self.record.add(view);
+            self.containers.push(Live::new(&self.pod, view));
+            self.timers.add_container();
+        }
+        for (live, view) in self.containers.iter_mut().zip(&self.shape.containers) {
+            live.look_again(&self.pod, view);
+        }
+        if self.record.ending.is_none() {
+            let deadline = self.shape.active_deadline;
+            self.record.active_deadline =
+                deadline.map(|span| self.record.created.mono + whole_seconds(span));
+            self.timers.disarm(Due::Pod(PodTimer::ActiveDeadline));
+            self.begin_life();
+        }
+        self.must_write();
+        true
+    }
+
+    /// Containers that are no longer in the manifest end.
+    pub(super) fn drop_removed(&mut self) -> bool {
+        let mut acted = false;
+        for index in 0..self.containers.len() {
+            if self.is_listed(index) {
+                continue;
+            }
+            acted |= self.cancel_start(index);
+            if self.containers[index].state.is_alive()
+                && self.record.containers[index].kill.is_none()
+            {
+                self.kill(index, KillReason::Removed, Some(Then::Stay));
+                acted = true;
+            }
+        }
+        acted
+    }
+}
