@@ -291,3 +291,53 @@ fn drop_duplicates(list: &mut Vec<String>) {
     }
     *list = kept;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn without_a_cluster_domain_nothing_is_searched_there() {
+        let cluster = ClusterDns {
+            nameservers: vec!["10.0.0.10".into()],
+            domain: String::new(),
+        };
+        let node = ResolvConf::parse("nameserver 9.9.9.9\nsearch lan").unwrap();
+        let dns = pod_dns(&Pod::default(), &cluster, Some(&node)).unwrap();
+        assert_eq!(
+            dns.conf.to_string(),
+            "search lan\nnameserver 10.0.0.10\noptions ndots:5\n"
+        );
+        assert!(!dns.cut && !dns.missing_cluster_dns);
+    }
+
+    #[test]
+    fn exactly_as_many_characters_as_fit() {
+        let fits = |characters| {
+            let mut searches = vec!["ab".to_owned(), "cde".to_owned()];
+            let cut = limit_searches(&mut searches, 32, characters);
+            (searches.len(), cut)
+        };
+        assert_eq!(
+            (fits(6), fits(5), fits(1)),
+            ((2, false), (1, true), (0, true))
+        );
+    }
+
+    proptest! {
+        /// What is printed reads as the same settings.
+        #[test]
+        fn files_are_read_as_printed(text in "((nameserver|search|options|#|x)( [a-z0-9.:]{1,5}){0,4}\n?){0,6}") {
+            if let Ok(conf) = ResolvConf::parse(&text) {
+                let again = ResolvConf::parse(&conf.to_string()).unwrap();
+                prop_assert_eq!((&again.nameservers, &again.options), (&conf.nameservers, &conf.options));
+            }
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,80}") {
+            let _ = ResolvConf::parse(&text);
+        }
+    }
+}

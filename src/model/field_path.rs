@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::resource_sum::{ResourceList, amount};
+use super::validate::name;
 use super::{
     Container, ObjectFieldSelector, Pod, Quantity, ResourceFieldSelector, ResourceRequirements,
 };
@@ -220,34 +221,13 @@ fn one(
     checked: &str,
     field_path: &str,
 ) -> Result<String> {
-    if !is_qualified_name(checked) {
+    if name::qualified(checked).is_some() {
         return Err(refused(
             field_path,
             "the key is not one that a label or annotation can have",
         ));
     }
     Ok(map.get(key).cloned().unwrap_or_default())
-}
-
-/// `[domain/]name`, as keys of labels and annotations are.
-fn is_qualified_name(key: &str) -> bool {
-    let (domain, name) = match key.split_once('/') {
-        Some((domain, name)) => (Some(domain), name),
-        None => (None, key),
-    };
-    let is_end = |byte: u8| byte.is_ascii_alphanumeric();
-    let is_lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_label = |label: &str| is_word(label, is_lower, |byte| byte == b'-');
-    name.len() <= 63
-        && is_word(name, is_end, |byte| matches!(byte, b'-' | b'_' | b'.'))
-        && domain.is_none_or(|domain| domain.len() <= 253 && domain.split('.').all(is_label))
-}
-
-fn is_word(text: &str, is_end: fn(u8) -> bool, is_inner: fn(u8) -> bool) -> bool {
-    let bytes = text.as_bytes();
-    bytes.first().copied().is_some_and(is_end)
-        && bytes.last().copied().is_some_and(is_end)
-        && bytes.iter().all(|&byte| is_end(byte) || is_inner(byte))
 }
 
 fn lines(map: &BTreeMap<String, String>) -> String {
@@ -294,6 +274,7 @@ fn is_printable(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn quoting_is_gos() {
@@ -330,5 +311,15 @@ mod tests {
             .published(),
             ["10.0.0.1", "fd00::1"]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(path in "(metadata\\.(labels|annotations))?\\PC{0,20}('\\])?", value in "\\PC{0,20}") {
+            let mut pod = Pod::default();
+            pod.metadata.labels.insert("a".into(), value);
+            let _ = metadata_field(&pod, &path);
+            let _ = metadata_field(&pod, "metadata.labels");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::Pod;
+use super::validate::name;
 use crate::error::{Error, Kind, Result};
 
 /// The kernel's host name holds 64 bytes; a short name leaves room for the NUL.
@@ -40,7 +41,7 @@ impl PodHostname {
     pub fn of(pod: &Pod, cluster_domain: &str) -> Result<PodHostname> {
         let spec = &pod.spec;
         if let Some(name) = &spec.hostname_override {
-            if !name.split('.').all(is_label) || name.len() > KERNEL_MAX {
+            if name::subdomain(name).is_some() || name.len() > KERNEL_MAX {
                 return Err(not_a_label("hostnameOverride", name));
             }
             return Ok(PodHostname {
@@ -50,7 +51,7 @@ impl PodHostname {
         }
         let written = spec.hostname.as_deref().filter(|name| !name.is_empty());
         if let Some(name) = written
-            && !is_label(name)
+            && name::label(name).is_some()
         {
             return Err(not_a_label("hostname", name));
         }
@@ -58,7 +59,7 @@ impl PodHostname {
         let hostname = truncate(name)?.to_owned();
         let domain = match spec.subdomain.as_deref() {
             None | Some("") => String::new(),
-            Some(subdomain) if is_label(subdomain) => {
+            Some(subdomain) if name::label(subdomain).is_none() => {
                 let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
                 format!("{subdomain}.{namespace}.svc.{cluster_domain}")
             }
@@ -115,15 +116,6 @@ pub fn truncate(name: &str) -> Result<&str> {
 fn not_a_label(field: &str, name: &str) -> Error {
     Error::new(Kind::Invalid, format!("use {field} {name:?}"), "it is not a DNS label")
         .cure("use up to 63 lower-case letters, digits and -, beginning and ending with a letter or digit")
-}
-
-/// RFC 1123.
-fn is_label(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&name.len())
-        && name.bytes().all(allowed)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 #[cfg(test)]

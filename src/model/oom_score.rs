@@ -79,3 +79,52 @@ fn memory_request(container: &Container) -> i64 {
         .as_ref()
         .map_or(0, |resources| amount(&resources.requests, "memory").value())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Pod;
+
+    fn score(spec: &str, name: &str) -> i32 {
+        let pod: Pod = serde_json::from_str(&format!("{{\"spec\":{spec}}}")).unwrap();
+        let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+        let container = containers
+            .clone()
+            .find(|container| container.name == name)
+            .unwrap();
+        oom_score_adj(&pod.spec, container, 1000)
+    }
+
+    #[test]
+    fn critical_for_the_node_needs_both_words() {
+        let spec = |class: &str, priority: i32| {
+            format!(
+                r#"{{"containers":[{{"name":"a"}}],"priorityClassName":"{class}","priority":{priority}}}"#
+            )
+        };
+        assert_eq!(
+            score(&spec("system-node-critical", CRITICAL_PRIORITY), "a"),
+            -997
+        );
+        assert_eq!(score(&spec("system-node-critical", 1), "a"), 1000);
+        assert_eq!(
+            score(&spec("system-cluster-critical", CRITICAL_PRIORITY), "a"),
+            1000
+        );
+    }
+
+    #[test]
+    fn a_sidecar_dies_no_sooner_than_the_least_of_those_it_serves() {
+        let spec = r#"{"containers":[{"name":"a","resources":{"requests":{"memory":"500"}}},{"name":"b","resources":{"requests":{"memory":"300"}}}],
+            "initContainers":[{"name":"s","restartPolicy":"Always","resources":{"requests":{"memory":"1"}}},{"name":"i"}]}"#;
+        assert_eq!(
+            [
+                score(spec, "a"),
+                score(spec, "b"),
+                score(spec, "s"),
+                score(spec, "i")
+            ],
+            [500, 700, 700, 999]
+        );
+    }
+}

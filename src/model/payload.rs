@@ -307,7 +307,10 @@ fn cleaned(files: Payload) -> Result<Payload> {
         if parts.is_empty() {
             return Err(refused(&path, "it names no file"));
         }
-        clean.insert(parts.join("/"), file);
+        // Again: `./..data` begins with no dots of its own.
+        let path = parts.join("/");
+        validate_path(&path)?;
+        clean.insert(path, file);
     }
     match clean
         .keys()
@@ -396,4 +399,38 @@ pub fn removed_paths<'p>(
 
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn files(paths: &[&str]) -> Payload {
+        paths
+            .iter()
+            .map(|path| ((*path).to_owned(), PayloadFile::default()))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_no_directory() {
+        assert!(cleaned(files(&["a", "a/b"])).is_err());
+        assert!(cleaned(files(&["a", "ab/c"])).is_ok());
+        assert!(cleaned(files(&["."])).is_err());
+        assert_eq!(cleaned(files(&["./a//b/"])).unwrap(), files(&["a/b"]));
+    }
+
+    proptest! {
+        /// What is left is a plain relative path, or an error.
+        #[test]
+        fn paths_stay_inside(path in "[./a]{0,12}") {
+            if let Ok(clean) = cleaned(files(&[&path])) {
+                for path in clean.keys() {
+                    prop_assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{}", path);
+                    prop_assert!(validate_path(path).is_ok());
+                }
+            }
+        }
+    }
 }

@@ -197,3 +197,26 @@ impl ProbeVerdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(path: &str) -> String {
+        let get = HttpGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(80),
+            ..HttpGetAction::default()
+        };
+        HttpTarget::new(&get, &Container::default(), "h")
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn nothing_ends_the_request_line() {
+        assert_eq!(url("/a b\r\nX: y"), "http://h:80/a%20b%0D%0AX:%20y");
+        assert_eq!(url("ä?q=1#f"), "http://h:80/%C3%A4?q=1");
+        assert_eq!(url("/a%20b(c)"), "http://h:80/a%20b(c)");
+    }
+}

@@ -221,6 +221,7 @@ fn is_segment(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn old_kernels_have_fewer() {
@@ -245,6 +246,22 @@ mod tests {
             "", "*.a", "net.*x", "net.-*", "net..a", "NET.a", "net.a ", "net.a_", "net.é",
         ] {
             assert!(!is_pattern(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_keeps_its_namespace() {
+        let list = Allowlist::new((6, 1), &["kernel.sem*"]).unwrap();
+        assert!(list.admit("kernel.semaphore", true, false).is_ok());
+        assert!(list.admit("kernel.semaphore", false, true).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in "\\PC{0,40}") {
+            let _ = Allowlist::new((6, 1), &[&text]);
+            let normal = normalize(&text).into_owned();
+            prop_assert_eq!(normalize(&normal), normal.as_str());
         }
     }
 }

@@ -156,11 +156,13 @@ fn container_resources(case: &Case) -> Answer {
         cpu_quota: case.read("cpuCfsQuota"),
         cpu_period: case.read("periodMicros"),
         group_oom_kill: case.integer("cgroupVersion") == 2 && !single,
+        swap: swap_behavior(case),
         ..CgroupRules::default()
     };
     let host = CgroupHost {
         memory_capacity: case.read("memoryCapacity"),
         swap_controller: case.read::<Option<bool>>("swapControllerAvailable") == Some(true),
+        swap_capacity: case.read::<Option<u64>>("swapCapacity").unwrap_or(0),
         ..CgroupHost::default()
     };
     let values = container_values(&spec, container, &rules, &host);
@@ -172,6 +174,14 @@ fn container_resources(case: &Case) -> Answer {
         "oomScoreAdj": oom_score_adj(&spec, container, host.memory_capacity),
         "unified": unified(&values),
     }))
+}
+
+/// Whatever is no known word means none.
+fn swap_behavior(case: &Case) -> SwapBehavior {
+    match case.input["swapBehavior"].as_str() {
+        Some("LimitedSwap") => SwapBehavior::LimitedSwap,
+        _ => SwapBehavior::NoSwap,
+    }
 }
 
 fn container_memory_qos(case: &Case) -> Answer {
@@ -197,10 +207,7 @@ fn container_memory_qos(case: &Case) -> Answer {
 fn container_swap(case: &Case) -> Answer {
     let spec = case.gated_pod().spec;
     let rules = CgroupRules {
-        swap: match case.input["swapBehavior"].as_str() {
-            Some("LimitedSwap") => SwapBehavior::LimitedSwap,
-            _ => SwapBehavior::NoSwap,
-        },
+        swap: swap_behavior(case),
         ..CgroupRules::default()
     };
     let host = CgroupHost {

@@ -6,7 +6,7 @@ mod env;
 mod handler;
 mod meta;
 mod mount;
-mod name;
+pub(super) mod name;
 mod network;
 mod pod;
 mod port;

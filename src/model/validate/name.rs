@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// A DNS label (RFC 1123).
-pub(super) fn label(name: &str) -> Option<&'static str> {
+pub(in super::super) fn label(name: &str) -> Option<&'static str> {
     let right = name.len() <= 63 && is_label(name, |byte| byte == b'-');
     (!right).then_some(
         "use at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends",
@@ -11,7 +11,7 @@ pub(super) fn label(name: &str) -> Option<&'static str> {
 }
 
 /// A DNS subdomain (RFC 1123).
-pub(super) fn subdomain(name: &str) -> Option<&'static str> {
+pub(in super::super) fn subdomain(name: &str) -> Option<&'static str> {
     let right = name.len() <= 253
         && name
             .split('.')
@@ -46,7 +46,7 @@ fn ends_and_middle(name: &str, outer: impl Fn(u8) -> bool, inner: impl Fn(u8) ->
 }
 
 /// The key of a label or annotation: a name, after an optional domain and a slash.
-pub(super) fn qualified(name: &str) -> Option<&'static str> {
+pub(in super::super) fn qualified(name: &str) -> Option<&'static str> {
     let (domain, own) = match name.split_once('/') {
         Some((domain, own)) => (Some(domain), own),
         None => (None, name),
