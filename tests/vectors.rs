@@ -11,6 +11,7 @@
 
 mod vectors_kinds;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
+    // A panic is a failed case, and its message is printed there.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut total = Tally::default();
     match vector_files(&directory) {
         Ok(files) => files
@@ -169,8 +172,9 @@ fn run(kind: &str, case: &Case) -> Verdict {
     let Some((_, run)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         return Verdict::Failed(format!("no module for the kind {kind}"));
     };
-    let Ok(answer) = catch_unwind(AssertUnwindSafe(|| run(case))) else {
-        return Verdict::Failed("a panic".into());
+    let answer = match catch_unwind(AssertUnwindSafe(|| run(case))) {
+        Ok(answer) => answer,
+        Err(panic) => return Verdict::Failed(format!("a panic: {}", message(&*panic))),
     };
     let (right, got) = match answer {
         Answer::Is(got) => (same(&case.expect, &got), got),
@@ -185,4 +189,10 @@ fn run(kind: &str, case: &Case) -> Verdict {
     } else {
         Verdict::Failed(got.to_string())
     }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message")
 }
