@@ -255,7 +255,10 @@ pub fn write(
         &mut condition.reason,
         Some(found.reason).filter(|reason| !reason.is_empty()),
     );
-    pen.display(&mut condition.message, &found.message);
+    match found.message {
+        Message::Empty => pen.text(&mut condition.message, None),
+        message => pen.display(&mut condition.message, &message),
+    }
     condition.observed_generation = generation.filter(|generation| *generation != 0);
     flipped
 }

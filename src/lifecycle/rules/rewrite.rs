@@ -39,7 +39,7 @@ impl Pen {
         if is_text(place.as_deref().unwrap_or_default(), text) {
             return;
         }
-        let written = place.get_or_insert_default();
+        let written = place.get_or_insert_with(|| String::with_capacity(64));
         written.clear();
         let _ = write!(written, "{text}"); // a String takes everything
         self.changed = true;
@@ -50,7 +50,7 @@ impl Pen {
 }
 
 /// Whether `text` would be printed as `old`, without printing it anywhere.
-pub(super) fn is_text(old: &str, text: &impl Display) -> bool {
+fn is_text(old: &str, text: &impl Display) -> bool {
     struct Rest<'a>(&'a str);
     impl Write for Rest<'_> {
         fn write_str(&mut self, part: &str) -> fmt::Result {

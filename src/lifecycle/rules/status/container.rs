@@ -8,7 +8,7 @@ use crate::lifecycle::rules::facts::Seen;
 use crate::lifecycle::rules::phase::RESTARTING_ALL_CONTAINERS;
 use crate::lifecycle::rules::probe::{is_ready, is_started};
 use crate::lifecycle::rules::restart::should_start;
-use crate::lifecycle::rules::rewrite::{Pen, is_text};
+use crate::lifecycle::rules::rewrite::Pen;
 use crate::lifecycle::rules::shape::{ContainerView, Role, Shape};
 use crate::lifecycle::{Attempt, AttemptState, Exit, Failure};
 use crate::model::{
@@ -42,18 +42,44 @@ pub fn any_regular_created<'s>(shape: &Shape, seen: impl Fn(usize) -> Seen<'s>) 
 }
 
 /// The id that is published for an attempt: `podlife://<pod uid>/<container>/<number>`.
-pub fn container_id<'a>(
-    shape: &'a Shape,
-    container: &'a ContainerView,
-    attempt: u32,
-) -> impl Display + 'a {
-    struct Id<'a>(&'a str, &'a str, u32);
-    impl Display for Id<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "podlife://{}/{}/{}", self.0, self.1, self.2)
-        }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerId<'a> {
+    /// The pod's uid.
+    pub pod: &'a str,
+    /// The container's name.
+    pub container: &'a str,
+    /// The attempt's number.
+    pub attempt: u32,
+}
+
+const SCHEME: &str = "podlife://";
+
+impl ContainerId<'_> {
+    /// Whether it is written as `text`.
+    fn is(self, text: &str) -> bool {
+        let rest = text
+            .strip_prefix(SCHEME)
+            .and_then(|text| text.strip_prefix(self.pod));
+        let rest = rest.and_then(|text| text.strip_prefix('/')?.strip_prefix(self.container));
+        rest.and_then(|text| text.strip_prefix('/'))
+            .is_some_and(|text| is_number(text, self.attempt))
     }
-    Id(&shape.uid, &container.name, attempt)
+}
+
+impl Display for ContainerId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{SCHEME}{}/{}/{}",
+            self.pod, self.container, self.attempt
+        )
+    }
+}
+
+/// Whether `text` is how this number is written.
+fn is_number(text: &str, number: u32) -> bool {
+    let is_canonical = text == "0" || !text.starts_with(['0', '+']);
+    is_canonical && text.parse() == Ok(number)
 }
 
 /// Rewrites `status`, what was published before, into what is to be published now, but for `started` and `ready`, which
@@ -283,11 +309,9 @@ impl Scribe<'_> {
     /// Writes whose status it is. Returns whether it is that of another attempt than before.
     fn meet(&mut self, status: &mut ContainerStatus, newest: &Attempt) -> bool {
         self.image(status, &newest.image);
-        let id = container_id(self.shape, self.container, newest.number);
-        if is_text(status.container_id.as_deref().unwrap_or_default(), &id) {
+        if !self.id(&mut status.container_id, newest.number) {
             return false;
         }
-        self.pen.display(&mut status.container_id, &id);
         self.unstart(status);
         true
     }
@@ -297,6 +321,20 @@ impl Scribe<'_> {
         self.image(status, &self.container.image);
         self.pen.text(&mut status.container_id, None);
         self.unstart(status);
+    }
+
+    /// Writes the id of an attempt. Returns whether it was another one.
+    fn id(&mut self, place: &mut Option<String>, attempt: u32) -> bool {
+        let id = ContainerId {
+            pod: &self.shape.uid,
+            container: &self.container.name,
+            attempt,
+        };
+        let is_new = !place.as_deref().is_some_and(|text| id.is(text));
+        if is_new {
+            self.pen.display(place, &id);
+        }
+        is_new
     }
 
     fn unstart(&mut self, status: &mut ContainerStatus) {
@@ -357,8 +395,7 @@ impl Scribe<'_> {
 
     fn exited(&mut self, state: &mut ContainerState, number: u32, exit: &Exit) {
         let ended = self.terminated(state, exit.code);
-        let id = container_id(self.shape, self.container, number);
-        self.pen.display(&mut ended.container_id, &id);
+        self.id(&mut ended.container_id, number);
         self.pen.text(
             &mut ended.reason,
             Some(&*exit.reason).filter(|reason| !reason.is_empty()),
