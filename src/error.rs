@@ -153,6 +153,13 @@ impl Error {
     }
 }
 
+/// So that what cannot fail can stand where something may.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Error {
+        match never {}
+    }
+}
+
 /// Only shows what [`std::io`] says of the number, without its own "(os error …)".
 fn errno_text(errno: i32) -> String {
     let text = std::io::Error::from_raw_os_error(errno).to_string();

@@ -13,3 +13,5 @@ pub mod node;
 pub use error::{Error, Kind, Result};
 #[cfg(target_os = "linux")]
 pub use linux::{cgroup, namespace};
+#[cfg(target_os = "linux")]
+pub use node::{Node, PodId};

@@ -1,1 +1,48 @@
-//! (being built)
+//! Who: the Node, which runs pods on this host.
+//!
+//! [`Node`] is the whole of it; [`NodeOptions`] say how it is opened, [`Event`]s what happens, [`PodRef`] shows a pod,
+//! [`NodeHandle`] is for other threads.
+
+mod cgroup;
+mod command;
+mod describe;
+mod event;
+mod handle;
+mod handler;
+mod host;
+mod id;
+mod logs;
+mod lower;
+#[expect(
+    clippy::module_inception,
+    reason = "the Node is what this room is about"
+)]
+mod node;
+mod notify;
+mod observe;
+mod options;
+mod perform;
+mod probes;
+mod recover;
+mod resident;
+mod rootfs;
+mod run;
+mod sandbox;
+mod store;
+mod turn;
+mod volumes;
+mod work;
+
+pub use crate::lifecycle::rules::column::Row;
+pub use command::{Delete, Exec, Output, Snapshot, Turn, Until};
+pub use describe::{Describe, PodRef};
+pub use event::{
+    Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventType, Events,
+    KillReason, PodName, ProbeKind, SandboxChange, StoreEvent,
+};
+pub use handle::{NodeHandle, Pending, Watch};
+pub use id::PodId;
+pub use logs::{LogOptions, Logs, Stream};
+pub use node::Node;
+pub use options::NodeOptions;
+pub use rootfs::{HOST_IMAGE, Rootfs};

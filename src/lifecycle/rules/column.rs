@@ -74,6 +74,10 @@ pub struct Row {
 }
 
 impl Row {
+    /// The names of the columns, as wide as [`Row`]'s own text has them.
+    pub const HEADER: &'static str =
+        "NAME               READY   STATUS              RESTARTS       AGE";
+
     /// The row at this time.
     pub fn new(listed: &Listed<'_>, now: Wall) -> Row {
         let Listed { pod, status, .. } = *listed;
@@ -123,6 +127,23 @@ impl Row {
             ]);
         }
         cells
+    }
+}
+
+/// A line below [`Row::HEADER`], for rows that come one by one: `kubectl get pods -w`.
+impl Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [name, ready, status, restarts, age] = [
+            &self.name,
+            &self.ready,
+            &self.status,
+            &self.restarts,
+            &self.age,
+        ];
+        write!(
+            f,
+            "{name:<16}   {ready:<5}   {status:<17}   {restarts:<12}   {age}"
+        )
     }
 }
 

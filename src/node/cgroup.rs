@@ -1,0 +1,190 @@
+//! A pod's cgroups, made where there is a place for them.
+
+use std::sync::Arc;
+
+use super::event::{Degraded, EventKind};
+use super::host::{Cgroups, Host};
+use super::lower::limits;
+use super::resident::{Resident, spec_of};
+use crate::lifecycle::ContainerIndex;
+use crate::linux::cgroup::layout::{Member, Tier};
+use crate::linux::cgroup::{Cgroup, Degraded as Missing, Limits};
+use crate::linux::pause::Key;
+use crate::model::QosClass;
+use crate::model::qos::qos_class;
+use crate::{Kind, Result};
+
+impl Resident {
+    /// The pod's cgroup, and pause's in it. None where there is no place for cgroups.
+    pub(super) fn make_cgroup(&mut self, host: &mut Host) -> Result<Option<Cgroup>> {
+        let limits = limits::pod(&self.pod, host.cgroups.controllers());
+        let (group, missing) = match &host.cgroups {
+            Cgroups::None(missing) => {
+                missing.limits(&limits, host.enforcement)?;
+                let why = missing.to_string();
+                self.degrade(host, "cgroup", &why);
+                return Ok(None);
+            }
+            Cgroups::Tree(tree, _) => {
+                let (tier, uid) = (tier(&self.pod), self.id.to_string());
+                match tree.create(tier, &uid, &limits, host.enforcement) {
+                    Err(error) if error.kind() == Kind::AlreadyExists => {
+                        (tree.find(tier, &uid)?, Vec::new())
+                    }
+                    made => made.map(|(group, missing)| (Some(group), missing))?,
+                }
+            }
+        };
+        self.degrade_all(host, &missing);
+        group
+            .map(|group| group.ensure(&Member::Pause.to_string()))
+            .transpose()
+    }
+
+    /// The cgroup of an attempt, new.
+    pub(super) fn make_container_cgroup(
+        &mut self,
+        host: &mut Host,
+        index: ContainerIndex,
+        attempt: u32,
+    ) -> Result<Option<Cgroup>> {
+        let Cgroups::Tree(tree, _) = &host.cgroups else {
+            return Ok(None);
+        };
+        let Some(group) = self.cgroup(host)? else {
+            return Ok(None);
+        };
+        let name = self.sites[index.as_usize()].name.clone();
+        let limits = match spec_of(&self.pod, &name) {
+            Some(spec) => limits::container(&self.pod, spec, host.cgroups.controllers()),
+            None => Limits::new(),
+        };
+        let member = Member::Container {
+            name: &name,
+            attempt,
+        };
+        let (cgroup, missing) = tree.member(&group, member, &limits, host.enforcement)?;
+        self.degrade_all(host, &missing);
+        Ok(Some(cgroup))
+    }
+
+    /// The cgroup of an attempt.
+    pub(super) fn container_cgroup(
+        &self,
+        host: &Host,
+        index: ContainerIndex,
+        attempt: u32,
+    ) -> Option<Cgroup> {
+        let member = Member::Container {
+            name: &self.sites[index.as_usize()].name,
+            attempt,
+        };
+        self.cgroup(host).ok()??.child(member.to_string()).ok()
+    }
+
+    /// The cgroup of a process in a container, new. It stands beside the container's and has no limits of its own.
+    pub(super) fn make_exec_cgroup(&self, host: &Host, key: Key) -> Result<Option<Cgroup>> {
+        match self.cgroup(host)? {
+            Some(group) => group.create(&self.exec_name(key)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn exec_cgroup(&self, host: &Host, key: Key) -> Option<Cgroup> {
+        self.cgroup(host).ok()??.child(self.exec_name(key)).ok()
+    }
+
+    /// If a child of the process is still in it, it goes with the container.
+    pub(super) fn remove_exec_cgroup(&self, host: &Host, key: Key) {
+        if let Some(cgroup) = self.exec_cgroup(host, key) {
+            let _ = cgroup.remove();
+        }
+    }
+
+    /// Ends whatever is in the cgroups of a dead attempt, and removes them.
+    pub(super) fn remove_container_cgroup(&self, host: &Host, index: ContainerIndex, attempt: u32) {
+        let Ok(Some(group)) = self.cgroup(host) else {
+            return;
+        };
+        let name = Member::Container {
+            name: &self.sites[index.as_usize()].name,
+            attempt,
+        }
+        .to_string();
+        let execs = format!("{name}.exec-");
+        for child in group.children().unwrap_or_default() {
+            if child == name || child.starts_with(&execs) {
+                remove(&group, &child);
+            }
+        }
+    }
+
+    /// Removes all of the pod's cgroups. Everything in them has ended.
+    pub(super) fn remove_cgroup(&self, host: &Host) {
+        let Ok(Some(group)) = self.cgroup(host) else {
+            return;
+        };
+        for child in group.children().unwrap_or_default() {
+            remove(&group, &child);
+        }
+        let _ = group.remove();
+    }
+
+    /// The pod's cgroup, if it has one.
+    fn cgroup(&self, host: &Host) -> Result<Option<Cgroup>> {
+        match &host.cgroups {
+            Cgroups::Tree(tree, _) => tree.find(tier(&self.pod), &self.id.to_string()),
+            Cgroups::None(_) => Ok(None),
+        }
+    }
+
+    fn exec_name(&self, key: Key) -> String {
+        let name = &self.sites[key.container as usize].name;
+        Member::Exec {
+            name,
+            attempt: key.attempt,
+            run: u64::from(key.exec),
+        }
+        .to_string()
+    }
+
+    fn degrade_all(&mut self, host: &mut Host, missing: &[Missing]) {
+        for missing in missing {
+            self.degrade(host, missing.controller.name(), &missing.to_string());
+        }
+    }
+
+    /// Says once what the pod has to do without.
+    pub(super) fn degrade(&mut self, host: &mut Host, what: &str, why: &str) {
+        if !self.degraded.contains(what) {
+            let what: Arc<str> = what.into();
+            self.degraded.insert(what.clone());
+            host.tell(
+                self.id,
+                &self.name,
+                EventKind::Degraded(Degraded {
+                    what,
+                    why: why.into(),
+                }),
+            );
+        }
+    }
+}
+
+fn remove(group: &Cgroup, child: &str) {
+    if let Ok(child) = group.child(child) {
+        if child.remove().is_err() {
+            let _ = child.kill();
+            let _ = child.remove();
+        }
+    }
+}
+
+/// Which level of the tree.
+fn tier(pod: &crate::model::Pod) -> Tier {
+    match qos_class(&pod.spec) {
+        QosClass::Guaranteed => Tier::Guaranteed,
+        QosClass::Burstable => Tier::Burstable,
+        _ => Tier::BestEffort,
+    }
+}

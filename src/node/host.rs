@@ -1,0 +1,286 @@
+//! What all pods of a Node share: the event loop, the events, the place for cgroups, the images, the state directory.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::event::{Degraded, EventKind, Ring};
+use super::handle::WatchQueue;
+use super::id::Ids;
+use super::lower::{self, Ground};
+use super::options::NodeOptions;
+use super::rootfs::Images;
+use super::store::StateDirectory;
+use super::work::WorkId;
+use super::{Cursor, PodId, PodName};
+use crate::linux::cgroup::layout::Layout;
+use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing};
+use crate::linux::process::BootId;
+use crate::linux::reactor::{Interest, Token};
+use crate::linux::{Clock, Reactor};
+use crate::time::Mono;
+use crate::{Error, Result};
+
+/// Everything that is not about one pod.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) reactor: Reactor,
+    watched: HashMap<u64, Watched>,
+    tokens: u64,
+    deadlines: BinaryHeap<Reverse<(Mono, Due)>>,
+    pub(super) events: Ring,
+    watches: Vec<Arc<WatchQueue>>,
+    pub(super) ids: Ids,
+    pub(super) boot: BootId,
+    pub(super) images: Images,
+    pub(super) cgroups: Cgroups,
+    pub(super) enforcement: Enforcement,
+    pub(super) state: Option<StateDirectory>,
+    /// Run by an ordinary user: pods live in a user namespace with one id.
+    pub(super) rootless: bool,
+    /// See [`Ground::scratch`].
+    scratch: PathBuf,
+    /// Bytes of memory.
+    memory: u64,
+}
+
+/// What a descriptor that became ready is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// The connection to a pod's pause process.
+    Pause(PodId),
+    /// A pause process that is asked to end, or has.
+    Process(PodId),
+    /// A socket or pipe of something under way.
+    Work(PodId, WorkId),
+}
+
+/// What is due at some time. An entry may be out of date: whoever it is about knows better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A pod's machine waits for this time.
+    Machine(PodId),
+    /// Something under way.
+    Work(PodId, WorkId),
+    /// An exit is told although the output of the container has not ended.
+    Drained(PodId),
+}
+
+impl Due {
+    /// Which pod it is about.
+    pub(super) fn pod(self) -> PodId {
+        match self {
+            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) => pod,
+        }
+    }
+}
+
+/// The place for cgroups, or why there is none.
+#[derive(Debug)]
+pub(super) enum Cgroups {
+    /// Below here.
+    Tree(
+        Layout,
+        #[expect(dead_code, reason = "held, never read")] Option<File>,
+    ),
+    /// Nowhere.
+    None(Missing),
+}
+
+impl Host {
+    pub(super) fn open(options: NodeOptions) -> Result<Host> {
+        options.images.check()?;
+        let state = options.state.map(StateDirectory::open).transpose()?;
+        let mut ids = Ids::open()?;
+        let delegation = match &options.cgroup_root {
+            Some(path) => Delegation::at(path)?,
+            None => Delegation::find()?,
+        };
+        let cgroups = match delegation {
+            Delegation::Granted(root) => Cgroups::below(&root, state.is_none(), &mut ids)?,
+            Delegation::Missing(missing) => Cgroups::None(missing),
+        };
+        Ok(Host {
+            reactor: Reactor::new()?,
+            watched: HashMap::new(),
+            tokens: 0,
+            deadlines: BinaryHeap::new(),
+            events: Ring::new(options.events),
+            watches: Vec::new(),
+            ids,
+            boot: BootId::current()?,
+            images: options.images,
+            cgroups,
+            enforcement: options.enforcement,
+            state,
+            rootless: !nix::unistd::geteuid().is_root(),
+            scratch: lower::scratch()?,
+            memory: memory(),
+        })
+    }
+
+    /// Starts watching a descriptor.
+    pub(super) fn watch(
+        &mut self,
+        fd: impl AsFd,
+        interest: Interest,
+        what: Watched,
+    ) -> Result<Token> {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.reactor.add(fd, interest, token)?;
+        self.watched.insert(token.0, what);
+        Ok(token)
+    }
+
+    /// Stops watching it; before it is closed.
+    pub(super) fn unwatch(&mut self, fd: impl AsFd, token: Token) {
+        self.watched.remove(&token.0);
+        // It is only not there if it was closed before, and then there is nothing to remove.
+        let _ = self.reactor.remove(fd);
+    }
+
+    /// What a ready descriptor is about; none if it was unwatched meanwhile.
+    pub(super) fn watched(&self, token: Token) -> Option<Watched> {
+        self.watched.get(&token.0).copied()
+    }
+
+    /// Hears no more of it, but keeps it.
+    pub(super) fn deafen(&self, fd: impl AsFd) {
+        let _ = self.reactor.remove(fd);
+    }
+
+    /// What pods stand on here.
+    pub(super) fn ground(&self, volumes: Option<PathBuf>) -> Ground {
+        Ground {
+            scratch: self.scratch.clone(),
+            volumes,
+            rootless: self.rootless,
+            cgroups: matches!(self.cgroups, Cgroups::Tree(..)),
+            memory: self.memory,
+        }
+    }
+
+    /// Says that a pod of the state directory cannot be taken up.
+    pub(super) fn tell_lost(&mut self, pod: PodId, error: &Error) {
+        let name = PodName {
+            namespace: "default".into(),
+            name: pod.to_string().into(),
+        };
+        let why = error.to_string().into();
+        self.tell(
+            pod,
+            &name,
+            EventKind::Degraded(Degraded {
+                what: "state".into(),
+                why,
+            }),
+        );
+    }
+
+    /// Has `due` come up at `at`.
+    pub(super) fn schedule(&mut self, at: Mono, due: Due) {
+        self.deadlines.push(Reverse((at, due)));
+    }
+
+    /// What is due now, one by one.
+    pub(super) fn take_due(&mut self, now: Mono) -> Option<Due> {
+        let Reverse((at, due)) = *self.deadlines.peek()?;
+        if at > now {
+            return None;
+        }
+        self.deadlines.pop();
+        Some(due)
+    }
+
+    /// When the next thing is due.
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Tells everybody.
+    pub(super) fn tell(&mut self, pod: PodId, name: &PodName, kind: EventKind) {
+        let before = self.events.end();
+        self.events.push(Clock::now(), pod, name.clone(), kind);
+        if self.watches.is_empty() {
+            return;
+        }
+        if let Some(event) = self.events.after(before).next() {
+            self.watches.retain(|watch| watch.push(event.clone()));
+        }
+    }
+
+    /// Replays to a new watch, and keeps it.
+    pub(super) fn add_watch(&mut self, after: Cursor, watch: Arc<WatchQueue>) {
+        for event in self.events.after(after) {
+            watch.push(event);
+        }
+        self.watches.push(watch);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.watches.iter().for_each(|watch| watch.end());
+        if let Cgroups::Tree(tree, _) = &self.cgroups {
+            // Whoever still uses it keeps it.
+            let _ = tree.remove_if_unused();
+        }
+    }
+}
+
+/// Of the host, in bytes; only the oom scores of burstable pods are made of it.
+fn memory() -> u64 {
+    use procfs::Current;
+    procfs::Meminfo::current().map_or(u64::MAX, |memory| memory.mem_total)
+}
+
+impl Cgroups {
+    /// The controllers that limits can use.
+    pub(super) fn controllers(&self) -> Controllers {
+        match self {
+            Cgroups::Tree(tree, _) => tree.controllers(),
+            Cgroups::None(_) => Controllers::NONE,
+        }
+    }
+
+    /// One child of `root` is ours. That of an ephemeral Node is its own, and locked as long as it lives; those that nobody
+    /// locks any more were left behind by pods that ended after their Node, and are removed.
+    fn below(root: &Cgroup, ephemeral: bool, ids: &mut Ids) -> Result<Cgroups> {
+        if !ephemeral {
+            return Ok(Cgroups::Tree(Layout::new(root.ensure("podlife")?)?, None));
+        }
+        sweep(root);
+        let id = ids.next().to_string();
+        let own = root.create(&format!(
+            "{EPHEMERAL}{}",
+            id.split('-').next().unwrap_or_default()
+        ))?;
+        let lock = lock(&own);
+        Ok(Cgroups::Tree(Layout::new(own)?, lock))
+    }
+}
+
+/// How the cgroups of ephemeral Nodes are called.
+const EPHEMERAL: &str = "podlife-";
+
+/// None if another has it, or where cgroups cannot be locked.
+fn lock(cgroup: &Cgroup) -> Option<File> {
+    let file = File::from(cgroup.as_fd().try_clone_to_owned().ok()?);
+    file.try_lock().is_ok().then_some(file)
+}
+
+/// Removes what ephemeral Nodes left behind.
+fn sweep(root: &Cgroup) {
+    let children = root.children().unwrap_or_default();
+    for name in children.iter().filter(|name| name.starts_with(EPHEMERAL)) {
+        let Ok(left) = root.child(name) else { continue };
+        if let Some(_lock) = lock(&left) {
+            // Not yet empty, if it was left only just now: the next Node does it.
+            let _ = left.remove_tree();
+        }
+    }
+}

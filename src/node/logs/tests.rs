@@ -1,0 +1,190 @@
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::*;
+
+/// A log file that is gone with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("podlife-logs-{name}-{}", std::process::id()));
+        std::fs::write(&path, "").unwrap();
+        Scratch(path)
+    }
+
+    fn append(&self, text: &str) {
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.0)
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn open(&self, options: LogOptions) -> (Logs, Arc<AtomicBool>) {
+        let ended = Arc::new(AtomicBool::new(false));
+        let source = Source {
+            path: Some(self.0.clone()),
+            ended: ended.clone(),
+        };
+        (
+            Logs::open(File::open(&self.0).unwrap(), source, options).unwrap(),
+            ended,
+        )
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// All there is now.
+fn read(logs: &mut Logs) -> (String, bool) {
+    let (mut text, mut piece) = (Vec::new(), [0; 7]);
+    let ended = loop {
+        match logs.read(&mut piece) {
+            Ok(0) => break true,
+            Ok(count) => text.extend_from_slice(&piece[..count]),
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => break false,
+            Err(why) => panic!("{why}"),
+        }
+    };
+    (String::from_utf8(text).unwrap(), ended)
+}
+
+fn options(value: &Value) -> LogOptions {
+    let wall = |name: &str| {
+        value[name]
+            .as_str()
+            .map(|text| text.parse::<Wall>().unwrap())
+    };
+    let seconds = value["sinceSeconds"].as_i64().zip(wall("now"));
+    LogOptions {
+        tail: value["tailLines"].as_u64(),
+        limit_bytes: value["limitBytes"].as_u64(),
+        since: wall("sinceTime").or(seconds
+            .map(|(seconds, now)| Wall::from_nanos(now.as_nanos() - seconds * 1_000_000_000))),
+        timestamps: value["timestamps"] == true,
+        ..LogOptions::default()
+    }
+}
+
+/// The kubelet's own cases, read from real files.
+#[test]
+fn the_vectors_hold_for_files() {
+    let scratch = Scratch::new("vectors");
+    let vectors = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/vectors/log-format.json"
+    ));
+    let vectors: Value = serde_json::from_str(vectors).unwrap();
+    let reads = |case: &&Value| case["input"]["op"] == "read";
+    let mut count = 0;
+    for case in vectors["cases"].as_array().unwrap().iter().filter(reads) {
+        let input = &case["input"];
+        let lines = input["lines"].as_array().unwrap().iter();
+        std::fs::write(
+            &scratch.0,
+            lines.map(|line| line.as_str().unwrap()).collect::<String>(),
+        )
+        .unwrap();
+        let wanted = input["options"]["stream"].as_str();
+        for (name, stream) in [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)] {
+            if wanted.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let options = LogOptions {
+                stream: Some(stream),
+                ..options(&input["options"])
+            };
+            assert_eq!(
+                read(&mut scratch.open(options).0).0,
+                case["expect"][name],
+                "{}",
+                case["name"]
+            );
+        }
+        count += 1;
+    }
+    assert!(count >= 15, "{count} cases");
+}
+
+#[test]
+fn tail_counts_complete_lines() {
+    let scratch = Scratch::new("tail");
+    let line = "a".repeat(1024);
+    scratch.append(&format!(
+        "{line}\n{line}\n{line}\n{line}\n{}",
+        "a".repeat(512)
+    ));
+    let file = File::open(&scratch.0).unwrap();
+    for (lines, at) in [(0, 4100), (1, 3075), (4, 0), (9999, 0)] {
+        assert_eq!(tail::offset(&file, lines).unwrap(), at, "{lines}");
+    }
+}
+
+#[test]
+fn following_goes_on_through_a_rotation_and_ends_with_the_writer() {
+    let scratch = Scratch::new("follow");
+    let (mut logs, ended) = scratch.open(LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    });
+    scratch.append("2020-09-27T11:18:01Z stdout F one\n2020-09-27T11:18:02Z std");
+    assert_eq!(read(&mut logs), ("one\n".into(), false));
+    scratch.append("out P two\n");
+    assert_eq!(read(&mut logs), ("two".into(), false));
+    let aside = scratch.0.with_extension("1");
+    std::fs::rename(&scratch.0, &aside).unwrap();
+    scratch.append("2020-09-27T11:18:03Z stdout F three\n");
+    assert_eq!(read(&mut logs), ("three\n".into(), false));
+    scratch.append("2020-09-27T11:18:04Z stdout F four\n");
+    ended.store(true, Ordering::Release);
+    assert_eq!(read(&mut logs), ("four\n".into(), true));
+    std::fs::remove_file(aside).unwrap();
+}
+
+/// A memfd has no name, and is followed all the same.
+#[test]
+fn what_is_added_to_a_memfd_wakes_the_follower() {
+    use crate::linux::reactor::{Interest, Reactor, Token};
+    use std::time::Duration;
+
+    let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+    let memfd = nix::sys::memfd::memfd_create("log", flags).unwrap();
+    // The descriptor that memfd_create gives notifies nobody (FMODE_NONOTIFY); one opened again does.
+    let path = format!("/proc/self/fd/{}", memfd.as_raw_fd());
+    let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
+    let reader = File::open(&path).unwrap();
+    let source = Source {
+        path: None,
+        ended: Arc::default(),
+    };
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let mut logs = Logs::open(reader, source, options).unwrap();
+    assert_eq!(read(&mut logs), (String::new(), false));
+
+    let mut reactor = Reactor::new().unwrap();
+    reactor.add(&logs, Interest::Read, Token(1)).unwrap();
+    let mut ready = Vec::new();
+    reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
+    assert!(ready.is_empty());
+    writer
+        .write_all(b"2020-09-27T11:18:01Z stdout F one\n")
+        .unwrap();
+    reactor
+        .wait(Some(Duration::from_secs(5)), &mut ready)
+        .unwrap();
+    assert_eq!(ready.len(), 1);
+    assert_eq!(read(&mut logs), ("one\n".into(), false));
+    reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
+    assert!(ready.is_empty(), "what was seen is not told again");
+}

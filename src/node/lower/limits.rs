@@ -1,0 +1,84 @@
+//! Requests and limits as what is written to cgroups.
+
+use std::time::Duration;
+
+use crate::linux::cgroup::{
+    Bound, CPU_MAX, CPU_WEIGHT, Controller, Controllers, CpuMax, Limits, MEMORY_HIGH, MEMORY_MAX,
+    MEMORY_MIN, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
+};
+use crate::model::cgroup_values::{
+    CgroupHost, CgroupRules, CgroupValues, container_values, pod_values,
+};
+use crate::model::cpu_share::WeightFormula;
+use crate::model::{Container, Pod, ResourceRequirements};
+
+/// Of the pod's cgroup. A pod that says nothing of a resource asks for nothing where its controller is not to be had.
+pub(crate) fn pod(pod: &Pod, controllers: Controllers) -> Limits {
+    let values = pod_values(&pod.spec, &CgroupRules::default());
+    let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    let resources = containers
+        .map(|container| &container.resources)
+        .chain([&pod.spec.resources]);
+    lower(values, controllers, |resource| {
+        resources
+            .clone()
+            .flatten()
+            .any(|asked| names(asked, resource))
+    })
+}
+
+/// Of a container's.
+pub(crate) fn container(pod: &Pod, container: &Container, controllers: Controllers) -> Limits {
+    let values = container_values(
+        &pod.spec,
+        container,
+        &CgroupRules::default(),
+        &CgroupHost::default(),
+    );
+    lower(values, controllers, |resource| {
+        container
+            .resources
+            .iter()
+            .any(|asked| names(asked, resource))
+    })
+}
+
+fn names(asked: &ResourceRequirements, resource: &str) -> bool {
+    asked.requests.contains_key(resource) || asked.limits.contains_key(resource)
+}
+
+fn lower(values: CgroupValues, controllers: Controllers, asked: impl Fn(&str) -> bool) -> Limits {
+    let mut limits = Limits::new();
+    let micros = Duration::from_micros;
+    if asked("cpu") || controllers.contains(Controller::Cpu) {
+        if let Some(shares) = values.cpu_shares {
+            limits = limits.set(&CPU_WEIGHT, WeightFormula::Quadratic.weight(shares));
+        }
+        if let Some(max) = values.cpu_max {
+            limits = limits.set(
+                &CPU_MAX,
+                CpuMax {
+                    quota: max.quota.map(micros),
+                    period: micros(max.period),
+                },
+            );
+        }
+    }
+    if asked("memory") || controllers.contains(Controller::Memory) {
+        let bytes = [
+            (&MEMORY_MIN, values.memory_min),
+            (&MEMORY_HIGH, values.memory_high),
+            (&MEMORY_MAX, values.memory_max),
+            (&MEMORY_SWAP_MAX, values.memory_swap_max),
+        ];
+        for (setting, value) in bytes {
+            if let Some(value) = value {
+                limits = limits.set(setting, Bound::At(value));
+            }
+        }
+        if let Some(group) = values.memory_oom_group {
+            limits = limits.set(&MEMORY_OOM_GROUP, group);
+        }
+    }
+    limits
+}

@@ -1,0 +1,152 @@
+//! Manifests as plans: what a container needs, compiled into steps before anything is done.
+
+pub(crate) mod environment;
+mod identity;
+pub(crate) mod limits;
+mod root;
+pub(crate) mod sandbox;
+
+use std::path::{Path, PathBuf};
+
+use crate::lifecycle::Failure;
+use crate::linux::pause::Plan;
+use crate::linux::pause::plan::{Namespaces, Propagation, Step};
+use crate::model::oom_score::oom_score_adj;
+use crate::model::{Container, Pod};
+use crate::node::rootfs::Rootfs;
+use crate::{Error, Result};
+use environment::Environment;
+use identity::Identity;
+
+/// What of the host a pod stands on.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    /// Where pause mounts a tmpfs of its own, in its own mount namespace: a directory of the host that nothing needs.
+    pub(crate) scratch: PathBuf,
+    /// Where emptyDir volumes are on disk; otherwise they are in that tmpfs.
+    pub(crate) volumes: Option<PathBuf>,
+    /// Run by an ordinary user: only the ids 0 exist.
+    pub(crate) rootless: bool,
+    /// There is a cgroup to show.
+    pub(crate) cgroups: bool,
+    /// Bytes of memory.
+    pub(crate) memory: u64,
+}
+
+impl Ground {
+    /// A file of the pod that every container sees in `/etc`.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.scratch.join("etc").join(name)
+    }
+
+    /// An emptyDir volume.
+    pub(crate) fn volume(&self, name: &str) -> PathBuf {
+        match &self.volumes {
+            Some(volumes) => volumes.join(name),
+            None => self.scratch.join("volumes").join(name),
+        }
+    }
+
+    /// Where what a container changes in its root is kept, as long as it runs.
+    pub(crate) fn changes(&self) -> PathBuf {
+        self.scratch.join("changes")
+    }
+}
+
+/// Directories that exist on every Linux, and that no container needs to see.
+pub(crate) fn scratch() -> Result<PathBuf> {
+    let candidates = [
+        "/sys/firmware",
+        "/sys/power",
+        "/mnt",
+        "/media",
+        "/srv",
+        "/opt",
+    ];
+    let found = candidates.iter().map(Path::new).find(|path| path.is_dir());
+    found.map(Path::to_owned).ok_or_else(|| {
+        let attempt = "find a place for the pods' own files";
+        Error::new(
+            crate::Kind::Unsupported,
+            attempt,
+            format!("none of {candidates:?} is a directory"),
+        )
+        .cure("mount /sys")
+    })
+}
+
+/// A container, with all that its plan is made of.
+#[derive(Debug)]
+pub(crate) struct Lowering<'a> {
+    pub(crate) pod: &'a Pod,
+    pub(crate) spec: &'a Container,
+    pub(crate) rootfs: &'a Rootfs,
+    pub(crate) ground: &'a Ground,
+    /// Where the container finds its `/dev/termination-log`.
+    pub(crate) uid: String,
+}
+
+impl Lowering<'_> {
+    /// The plan of the container's own process.
+    pub(crate) fn container(&self) -> Result<Plan, Failure> {
+        let identity = Identity::of(self)?;
+        let environment = Environment::of(self)?;
+        let argv = environment.argv(self)?;
+        let host_pid = self.pod.spec.host_pid == Some(true);
+        let pid = if host_pid {
+            Namespaces::NONE
+        } else {
+            Namespaces::PID
+        };
+        let mut plan = Plan::new(Namespaces::MOUNT | pid);
+        plan.push(Step::Propagation("/".into(), Propagation::Slave));
+        let score = oom_score_adj(&self.pod.spec, self.spec, self.ground.memory);
+        plan.push(Step::OomScoreAdj {
+            score,
+            required: false,
+        });
+        root::push(&mut plan, self)?;
+        self.finish(&mut plan, &identity, &environment, argv)
+            .map_err(create_error)?;
+        Ok(plan)
+    }
+
+    /// The plan of another process in the same container.
+    pub(crate) fn inside(&self, argv: &[String]) -> Result<Plan, Failure> {
+        let identity = Identity::of(self)?;
+        let environment = Environment::of(self)?;
+        let mut plan = Plan::inside(&self.container()?);
+        self.finish(&mut plan, &identity, &environment, argv.to_vec())
+            .map_err(create_error)?;
+        Ok(plan)
+    }
+
+    fn finish(
+        &self,
+        plan: &mut Plan,
+        identity: &Identity,
+        environment: &Environment,
+        argv: Vec<String>,
+    ) -> Result<()> {
+        let directory = self
+            .spec
+            .working_dir
+            .as_deref()
+            .filter(|directory| !directory.is_empty());
+        plan.push(Step::Chdir(directory.unwrap_or("/").into()));
+        plan.push(Step::Umask(0o022));
+        plan.drop_to(&identity.credentials());
+        plan.execute(argv, environment.words())?;
+        Ok(())
+    }
+}
+
+/// The manifest cannot be met as it is: `CreateContainerConfigError`.
+pub(crate) fn config_error(why: impl Into<String>) -> Failure {
+    Failure::new("CreateContainerConfigError", why.into())
+}
+
+/// The container cannot be made: `CreateContainerError`.
+pub(crate) fn create_error(error: Error) -> Failure {
+    Failure::new("CreateContainerError", error.to_string())
+}

@@ -1,0 +1,135 @@
+//! What a pod's pause process does before there are containers.
+
+use std::path::Path;
+
+use super::Ground;
+use crate::Result;
+use crate::linux::pause::plan::{Attributes, Namespaces, Propagation, Step};
+use crate::linux::pause::{Plan, User};
+use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
+use crate::model::hostname::PodHostname;
+use crate::model::hosts::{host_network_hosts, pod_hosts};
+use crate::model::{Pod, StorageMedium};
+
+/// The name that ends domains of pods with a subdomain.
+const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// Those that the containers share, and the mount namespace that holds what is not on disk.
+pub(crate) fn namespaces(pod: &Pod) -> Namespaces {
+    let own = |host: Option<bool>, kind: Namespaces| {
+        if host == Some(true) {
+            Namespaces::NONE
+        } else {
+            kind
+        }
+    };
+    let spec = &pod.spec;
+    Namespaces::MOUNT
+        | own(spec.host_network, Namespaces::NET)
+        | own(spec.host_network, Namespaces::UTS)
+        | own(spec.host_ipc, Namespaces::IPC)
+        | own(spec.host_pid, Namespaces::PID)
+}
+
+/// Who pause is.
+pub(crate) fn user(rootless: bool) -> User {
+    if rootless { User::Single } else { User::Host }
+}
+
+/// Its steps.
+pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
+    let mut plan = Plan::new(Namespaces::NONE);
+    let name = PodHostname::of(pod, CLUSTER_DOMAIN)?;
+    plan.push(Step::Propagation("/".into(), Propagation::Slave));
+    plan.push(Step::Filesystem {
+        kind: "tmpfs".into(),
+        options: "mode=0755".into(),
+        target: ground.scratch.clone(),
+        attributes: Attributes::NOSUID | Attributes::NODEV,
+    });
+    files(&mut plan, pod, ground, &name)?;
+    if ground.volumes.is_none() {
+        volumes(&mut plan, pod, ground);
+    }
+    if pod.spec.host_network != Some(true) {
+        let fqdn = pod.spec.set_hostname_as_fqdn == Some(true);
+        plan.push(Step::Hostname(name.kernel_hostname(fqdn)?.into_owned()));
+        plan.push(Step::Loopback);
+    }
+    let sysctls = pod
+        .spec
+        .security_context
+        .iter()
+        .flat_map(|context| &context.sysctls);
+    plan.extend(sysctls.map(|sysctl| Step::Sysctl {
+        name: sysctl.name.clone(),
+        value: sysctl.value.clone(),
+    }));
+    Ok(plan)
+}
+
+/// What every container finds in its `/etc`.
+fn files(plan: &mut Plan, pod: &Pod, ground: &Ground, name: &PodHostname) -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let hosts = match pod.spec.host_network {
+        Some(true) => host_network_hosts(
+            &read("/etc/hosts").unwrap_or_default(),
+            &pod.spec.host_aliases,
+        ),
+        _ => pod_hosts(
+            &["127.0.0.1"],
+            &name.hostname,
+            &name.domain,
+            &pod.spec.host_aliases,
+        ),
+    };
+    let node = read("/etc/resolv.conf").and_then(|text| ResolvConf::parse(&text).ok());
+    let dns = pod_dns(pod, &ClusterDns::default(), node.as_ref())?;
+    plan.push(Step::Directory {
+        path: ground.file(""),
+        mode: 0o755,
+    });
+    for (file, text) in [
+        ("hosts", hosts),
+        ("hostname", format!("{}\n", name.hostname)),
+        ("resolv.conf", dns.conf.to_string()),
+    ] {
+        plan.push(Step::File {
+            path: ground.file(file),
+            mode: 0o644,
+            bytes: text.into_bytes(),
+        });
+    }
+    Ok(())
+}
+
+/// The emptyDir volumes of a pod that keeps nothing on disk.
+fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
+    for volume in &pod.spec.volumes {
+        let Some(source) = &volume.empty_dir else {
+            continue;
+        };
+        let path = ground.volume(&volume.name);
+        plan.push(Step::Directory {
+            path: path.clone(),
+            mode: 0o777,
+        });
+        if source.medium == Some(StorageMedium::Memory) {
+            memory(
+                plan,
+                &path,
+                source.size_limit.as_ref().map(|size| size.value()),
+            );
+        }
+    }
+}
+
+fn memory(plan: &mut Plan, target: &Path, size: Option<i64>) {
+    let size = size.map(|size| format!(",size={size}")).unwrap_or_default();
+    plan.push(Step::Filesystem {
+        kind: "tmpfs".into(),
+        options: format!("mode=0777{size}"),
+        target: target.to_owned(),
+        attributes: Attributes::NOSUID | Attributes::NODEV,
+    });
+}

@@ -1,0 +1,513 @@
+//! The Node itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::{Delete, Exec, Output, Snapshot, Until};
+use super::handle::{Call, Inbox};
+use super::host::Host;
+use super::lower;
+use super::resident::Resident;
+use super::store::Saving;
+use super::work::WorkId;
+use super::{
+    Cursor, Event, EventKind, Events, LogOptions, Logs, NodeHandle, NodeOptions, PodId, PodRef,
+    Turn,
+};
+use crate::lifecycle::{Input, PodMachine, PodOptions};
+use crate::linux::Clock;
+use crate::linux::pause::Plan;
+use crate::linux::reactor::Ready;
+use crate::model::{ConditionStatus, ConditionType, Phase, Pod, PodStatus, Valid};
+use crate::{Error, Kind, Result};
+
+/// Runs pods on this host, inside the program that has it.
+///
+/// A Node is driven by whoever owns it: [`turn`](Node::turn) does what there is to do, a bounded amount of it, and
+/// [`AsFd`] gives one descriptor that is readable when there is something. The conveniences [`wait`](Node::wait),
+/// [`run_until`](Node::run_until), [`output`](Node::output) and [`drain`](Node::drain) are loops over it. There are no callbacks and no
+/// threads, and nothing happens while nobody drives; containers run all the same, each pod under its own small process.
+///
+/// A command's `Err` means that nothing changed. What happens to a pod later is told by [events](Node::events) and stands
+/// in its [status](PodRef::status).
+///
+/// Dropping it never blocks. An [ephemeral](Node::ephemeral) Node's pods are killed then, without grace (an orderly end is
+/// [`drain`](Node::drain)); those of one [opened](Node::open) on a directory run on, and the next Node opened there takes them up.
+///
+/// ```no_run
+/// use podlife::model::{Container, Pod};
+/// use podlife::node::{Delete, Node, Until};
+/// use std::time::Duration;
+///
+/// let mut node = Node::ephemeral()?;
+/// let hello = Container::new("hello", "podlife.local/host").command(["sleep", "60"]);
+/// let pod = node.create(Pod::new("hello").container(hello))?;
+/// node.wait(pod, Until::Ready, Duration::from_secs(30))?;
+/// node.delete(pod, Delete::default())?;
+/// node.wait(pod, Until::Deleted, Duration::from_secs(40))?;
+/// # Ok::<(), podlife::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Node {
+    pub(super) host: Host,
+    pub(super) pods: BTreeMap<PodId, Resident>,
+    /// Pods that have more to do than one turn allows.
+    pub(super) backlog: VecDeque<PodId>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) ready: Vec<Ready>,
+    /// A handle asked the driving thread to stop.
+    pub(super) closing: bool,
+    sessions: u64,
+}
+
+/// A Node can be moved to another thread, and is driven by one at a time.
+const _: () = {
+    const fn send<T: Send>() {}
+    send::<Node>();
+};
+
+impl Node {
+    /// A Node that keeps nothing on disk: its pods end with it, however it ends.
+    ///
+    /// # Errors
+    /// See [`NodeOptions::open`].
+    pub fn ephemeral() -> Result<Node> {
+        Node::options().open()
+    }
+
+    /// A Node that keeps everything in `state`: its pods outlive it, and those that are in there are taken up again.
+    ///
+    /// # Errors
+    /// See [`NodeOptions::open`].
+    pub fn open(state: impl Into<PathBuf>) -> Result<Node> {
+        Node::options().state(state).open()
+    }
+
+    /// How to open it otherwise.
+    pub fn options() -> NodeOptions {
+        NodeOptions::default()
+    }
+
+    pub(super) fn with(options: NodeOptions) -> Result<Node> {
+        let host = Host::open(options)?;
+        let inbox = Arc::new(Inbox::new(host.reactor.waker()));
+        let mut node = Node {
+            host,
+            pods: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            inbox,
+            ready: Vec::new(),
+            closing: false,
+            sessions: 0,
+        };
+        node.recover()?;
+        Ok(node)
+    }
+
+    /// Takes on a pod: a [`Pod`], a [`Valid<Pod>`](Valid), or its manifest as text.
+    ///
+    /// # Errors
+    /// The pod is invalid, one of that name exists, or it could not be written down. Then nothing has changed.
+    pub fn create<P>(&mut self, pod: P) -> Result<PodId>
+    where
+        P: TryInto<Valid<Pod>>,
+        Error: From<P::Error>,
+    {
+        self.create_with(pod.try_into()?, PodOptions::default())
+    }
+
+    /// The same, with choices that manifests do not have.
+    ///
+    /// # Errors
+    /// As for [`create`](Node::create).
+    pub fn create_with(&mut self, pod: Valid<Pod>, options: PodOptions) -> Result<PodId> {
+        let id = match pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty()) {
+            Some(uid) => uid.parse()?,
+            None => self.host.ids.next(),
+        };
+        let (namespace, name) = (
+            pod.metadata.namespace.as_deref(),
+            pod.metadata.name.as_deref(),
+        );
+        let (namespace, name) = (namespace.unwrap_or("default"), name.unwrap_or_default());
+        if self.find(namespace, name).is_some() || self.pods.contains_key(&id) {
+            let attempt = format!("create the pod {namespace}/{name}");
+            return Err(Error::new(
+                Kind::AlreadyExists,
+                attempt,
+                "there is one of that name or uid",
+            )
+            .cure("delete it and wait until it is gone, or choose another name"));
+        }
+        let machine = PodMachine::new(pod.clone(), options.clone(), Clock::now());
+        let mut resident = Resident::new(id, pod, options, machine);
+        if let Some(state) = &self.host.state {
+            let record = resident.machine.record();
+            let saving = Saving {
+                boot: &self.host.boot,
+                options: &resident.options,
+                record,
+            };
+            resident.files = Some(state.create(id, &resident.pod, &saving)?);
+        }
+        self.host.tell(id, &resident.name, EventKind::Created);
+        self.pods.insert(id, resident);
+        self.step(id);
+        self.host.reactor.wake();
+        Ok(id)
+    }
+
+    /// Begins the end of a pod: hooks, stop signals, SIGKILL after the grace period. [`EventKind::Deleted`] says that nothing is
+    /// left of it. A second call can shorten the grace period.
+    ///
+    /// # Errors
+    /// There is no such pod.
+    pub fn delete(&mut self, id: PodId, how: Delete) -> Result<()> {
+        let resident = self
+            .pods
+            .get_mut(&id)
+            .ok_or_else(|| unknown("delete", id))?;
+        resident.tell(Input::Delete(how.into()));
+        self.step(id);
+        self.host.reactor.wake();
+        Ok(())
+    }
+
+    /// Changes a pod: the images of its containers, and what else may change; the rest is Forbidden.
+    ///
+    /// # Errors
+    /// There is no such pod, or the change is not allowed.
+    pub fn update(&mut self, id: PodId, pod: Valid<Pod>) -> Result<()> {
+        let resident = self
+            .pods
+            .get_mut(&id)
+            .ok_or_else(|| unknown("update", id))?;
+        resident.update(pod)?;
+        self.step(id);
+        self.host.reactor.wake();
+        Ok(())
+    }
+
+    /// A pod by its id. `None` if it is gone, or never was.
+    pub fn pod(&self, id: PodId) -> Option<PodRef<'_>> {
+        self.pods.get(&id).map(PodRef)
+    }
+
+    /// The pod of that name.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<PodRef<'_>> {
+        self.pods
+            .values()
+            .map(PodRef)
+            .find(|pod| (pod.namespace(), pod.name()) == (namespace, name))
+    }
+
+    /// All pods, ordered by namespace, name and id.
+    pub fn pods(&self) -> impl Iterator<Item = PodRef<'_>> {
+        let mut pods: Vec<_> = self.pods.values().map(PodRef).collect();
+        pods.sort_by_key(|pod| (pod.0.name.clone(), pod.id()));
+        pods.into_iter()
+    }
+
+    /// What would be done for each container of a pod, by name, in the order of the manifest. Nothing is changed.
+    ///
+    /// # Errors
+    /// The manifest cannot be met here: an image that is absent, a user that does not exist, a volume of an unknown kind.
+    pub fn plan(&self, pod: &Valid<Pod>) -> Result<Vec<(String, Plan)>> {
+        let ground = self.host.ground(None);
+        let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+        let plans = containers.map(|spec| {
+            let attempt = || format!("plan the container {}", spec.name);
+            let image = spec.image.as_deref().unwrap_or_default();
+            let absent = || {
+                Error::new(
+                    Kind::NotFound,
+                    attempt(),
+                    format!("the image {image} is absent"),
+                )
+            };
+            let rootfs = self.host.images.find(image).ok_or_else(absent)?;
+            let uid = pod.metadata.uid.clone().unwrap_or_default();
+            let lowering = lower::Lowering {
+                pod,
+                spec,
+                rootfs,
+                ground: &ground,
+                uid,
+            };
+            let plan = lowering.container();
+            let plan =
+                plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message))?;
+            Ok((spec.name.clone(), plan))
+        });
+        plans.collect()
+    }
+
+    /// What a container prints, or printed in its previous run. The value is independent of the Node.
+    ///
+    /// # Errors
+    /// There is no such pod or container, or it has not run yet.
+    pub fn logs(&self, id: PodId, container: &str, options: LogOptions) -> Result<Logs> {
+        let attempt = || format!("read the logs of the container {container}");
+        let resident = self
+            .pods
+            .get(&id)
+            .ok_or_else(|| unknown("read the logs of", id))?;
+        let site = resident.sites.iter().find(|site| &*site.name == container);
+        let site = site.ok_or_else(|| {
+            Error::new(Kind::NotFound, attempt(), "the pod has no such container")
+        })?;
+        let mut runs = site.runs.iter().rev();
+        let run = if options.previous {
+            runs.nth(1)
+        } else {
+            runs.next()
+        };
+        let run = run.ok_or_else(|| Error::new(Kind::Conflict, attempt(), "it has not run yet"))?;
+        let (file, source) = run.log.open()?;
+        Logs::open(file, source, options)
+    }
+
+    /// Events behind a cursor that are still there.
+    pub fn events(&self, after: Cursor) -> Events<'_> {
+        self.host.events.after(after)
+    }
+
+    /// The next event that this has not given before. Drain it after each turn: the ring is bounded, and says
+    /// [`EventKind::Lagged`] when it overflowed.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.host.events.pop()
+    }
+
+    /// A way for other threads to use the Node.
+    pub fn handle(&self) -> NodeHandle {
+        NodeHandle(self.inbox.clone())
+    }
+
+    /// Drives until the pod has come so far.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`]; [`Kind::PodFailed`] if the pod ended in another way; [`Kind::NotFound`].
+    pub fn wait(&mut self, id: PodId, until: Until, timeout: Duration) -> Result<PodStatus> {
+        let deadline = Clock::mono() + timeout;
+        let mut last = None;
+        loop {
+            match self.pods.get(&id).map(|resident| resident.machine.status()) {
+                None if until == Until::Deleted => return Ok(last.unwrap_or_default()),
+                None if last.is_none() => return Err(unknown("wait for", id)),
+                None => return Err(self.ended("it was deleted", until, id)),
+                Some(status) => {
+                    if let Some(done) = reached(status, until) {
+                        let status = status.clone();
+                        return done
+                            .map(|()| status)
+                            .map_err(|why| self.ended(why, until, id));
+                    }
+                    if until == Until::Deleted {
+                        last = Some(status.clone());
+                    } else {
+                        last.get_or_insert_default();
+                    }
+                }
+            }
+            self.turn_before(deadline, || format!("see the pod {until:?} in {timeout:?}"))?;
+        }
+    }
+
+    /// Drives until `done` says so of an event; it is asked of each new one.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`].
+    pub fn run_until(
+        &mut self,
+        timeout: Duration,
+        mut done: impl FnMut(&Node, &Event) -> bool,
+    ) -> Result<()> {
+        let deadline = Clock::mono() + timeout;
+        loop {
+            while let Some(event) = self.next_event() {
+                if done(self, &event) {
+                    return Ok(());
+                }
+            }
+            self.turn_before(deadline, || {
+                format!("see what was waited for in {timeout:?}")
+            })?;
+        }
+    }
+
+    /// Runs a command in a running container, to its end.
+    ///
+    /// # Errors
+    /// There is no such pod or container, or it does not run; [`Kind::Timeout`], and then the command is killed. A command that
+    /// exits with another code than 0 is no error.
+    pub fn output(
+        &mut self,
+        id: PodId,
+        container: &str,
+        command: Exec,
+        timeout: Duration,
+    ) -> Result<Output> {
+        let deadline = Clock::mono() + timeout;
+        self.sessions += 1;
+        let session = WorkId::Session(self.sessions);
+        let resident = self
+            .pods
+            .get_mut(&id)
+            .ok_or_else(|| unknown("run a command in", id))?;
+        resident.begin_session(&mut self.host, session, container, command.command)?;
+        loop {
+            let gone = || {
+                Error::new(
+                    Kind::Conflict,
+                    "run a command in the container",
+                    "the container ended",
+                )
+            };
+            let resident = self.pods.get_mut(&id).ok_or_else(gone)?;
+            if let Some(output) = resident.outputs.remove(&session) {
+                return Ok(output);
+            }
+            if !resident.work.contains_key(&session) {
+                return Err(gone());
+            }
+            let turned = self.turn_before(deadline, || {
+                format!("see the end of the command in {timeout:?}")
+            });
+            if let (Err(error), Some(resident)) = (turned, self.pods.get_mut(&id)) {
+                resident.cancel(&mut self.host, session);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Deletes all pods, and drives until nothing is left of them: gracefully, in order of priority, inside one deadline, at
+    /// which what is left is killed.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`] if even killing them took more than ten seconds.
+    pub fn drain(&mut self, total: Duration) -> Result<()> {
+        let deadline = Clock::mono() + total;
+        let mut waves = BTreeMap::<_, Vec<_>>::new();
+        for resident in self.pods.values() {
+            waves
+                .entry(resident.pod.spec.priority.unwrap_or(0))
+                .or_default()
+                .push(resident.id);
+        }
+        for wave in waves.values() {
+            let left = deadline - Clock::mono();
+            let how = Delete {
+                strict_deadline: Some(left),
+                ..Delete::default()
+            };
+            wave.iter().try_for_each(|id| self.delete(*id, how))?;
+            while wave.iter().any(|id| self.pods.contains_key(id)) && Clock::mono() < deadline {
+                self.turn(Some(deadline - Clock::mono()))?;
+            }
+        }
+        let left: Vec<_> = self.pods.keys().copied().collect();
+        left.into_iter()
+            .try_for_each(|id| self.delete(id, Delete::now()))?;
+        let deadline = Clock::mono().max(deadline) + Duration::from_secs(10);
+        while !self.pods.is_empty() {
+            self.turn_before(deadline, || "see the end of all pods".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// One turn that ends at the deadline. After it, it is an error.
+    fn turn_before(
+        &mut self,
+        deadline: crate::time::Mono,
+        what: impl Fn() -> String,
+    ) -> Result<Turn> {
+        if self.closing {
+            return Err(Error::new(
+                Kind::NodeClosed,
+                what(),
+                "a handle asked the Node to stop",
+            ));
+        }
+        let left = deadline - Clock::mono();
+        if left.is_zero() {
+            return Err(Error::new(Kind::Timeout, what(), "the time is up"));
+        }
+        self.turn(Some(left))
+    }
+
+    fn ended(&self, why: &str, until: Until, id: PodId) -> Error {
+        let name = self
+            .pods
+            .get(&id)
+            .map_or_else(|| id.to_string(), |resident| resident.name.to_string());
+        Error::new(
+            Kind::PodFailed,
+            format!("see the pod {name} {until:?}"),
+            why.to_owned(),
+        )
+    }
+
+    /// Answers what other threads asked.
+    pub(super) fn answer(&mut self, call: Call) {
+        match call {
+            Call::Create(pod, answer) => answer.give(self.create_with(pod, PodOptions::default())),
+            Call::Delete(id, how, answer) => answer.give(self.delete(id, how)),
+            Call::Snapshot(id, answer) => {
+                let pod = self.pods.get(&id).ok_or_else(|| unknown("look at", id));
+                let snapshot = |resident: &Resident| Snapshot {
+                    id,
+                    name: resident.name.clone(),
+                    status: resident.machine.status().clone(),
+                };
+                answer.give(pod.map(snapshot));
+            }
+            Call::Watch(after, watch, answer) => {
+                self.host.add_watch(after, watch);
+                answer.give(Ok(()));
+            }
+            Call::Close(answer) => {
+                self.closing = true;
+                answer.give(Ok(()));
+            }
+        }
+    }
+}
+
+/// Level-triggered: readable when [`Node::turn`] has something to do.
+impl AsFd for Node {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.host.reactor.as_fd()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
+}
+
+fn unknown(verb: &str, id: PodId) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("{verb} the pod {id}"),
+        "there is none with that id",
+    )
+}
+
+/// Whether a pod has come so far; `Err` if it never will.
+fn reached(status: &PodStatus, until: Until) -> Option<Result<(), &'static str>> {
+    let ready = |condition: &crate::model::PodCondition| {
+        condition.type_ == ConditionType::Ready && condition.status == ConditionStatus::True
+    };
+    match (until, &status.phase) {
+        (Until::Deleted, _) => None,
+        (Until::Ready, _) if status.conditions.iter().any(ready) => Some(Ok(())),
+        (Until::Finished, Some(Phase::Succeeded)) => Some(Ok(())),
+        (_, Some(Phase::Failed)) => Some(Err("it failed")),
+        (Until::Ready, Some(Phase::Succeeded)) => Some(Err("it ended")),
+        _ => None,
+    }
+}

@@ -1,0 +1,237 @@
+//! What pause reports, told to the pod's machine.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::host::{Due, Host};
+use super::resident::Resident;
+use super::work::explain;
+use crate::lifecycle::{ContainerIndex, Exit, Failure, Input, Outcome};
+use crate::linux::Clock;
+use crate::linux::pause::{Key, Report};
+use crate::linux::process::Exit as ProcessExit;
+use crate::time::Now;
+
+/// So long an exit waits for the end of the container's output; a writer in front of a frozen file system has none.
+const DRAIN: Duration = Duration::from_millis(500);
+
+impl Resident {
+    /// Takes up to `most` reports. True if there may be more.
+    pub(super) fn hear(&mut self, host: &mut Host, most: usize) -> bool {
+        for _ in 0..most {
+            let Some(sandbox) = &mut self.sandbox else {
+                return false;
+            };
+            match sandbox.connection.receive() {
+                Ok(Some(Report::Closed)) | Err(_) => {
+                    self.sandbox_closed(host);
+                    return false;
+                }
+                Ok(Some(report)) => self.observe(host, report),
+                Ok(None) => return false,
+            }
+        }
+        true
+    }
+
+    fn observe(&mut self, host: &mut Host, report: Report) {
+        match report {
+            Report::Ready { .. } => self.sandbox_made(Ok(())),
+            Report::SetUpFailed(failure) => self.sandbox_made(Err(failure)),
+            Report::Started { key, at, .. } if key.exec == 0 => self.started(key, at),
+            Report::Started { .. } => {}
+            Report::StartFailed { key, failure } if key.exec == 0 => {
+                self.start_failed(host, key, failure)
+            }
+            Report::StartFailed { key, failure } => self.exec_failed(host, key, failure),
+            Report::Exited {
+                key,
+                exit,
+                started,
+                ended,
+            } if key.exec == 0 => {
+                self.exited(host, key, exit, started, ended);
+            }
+            Report::Exited { key, exit, .. } => self.exec_exited(host, key, exit),
+            Report::OutputEnded { key, .. } => self.output_ended(key),
+            Report::Socket { ticket, socket } => self.socket_made(host, ticket, socket),
+            // A signal to what has ended, an acknowledgement of what is forgotten.
+            Report::Rotated(_) | Report::Listed | Report::Refused { .. } | Report::Closed => {}
+        }
+    }
+
+    fn sandbox_made(&mut self, made: Result<(), crate::linux::pause::Failure>) {
+        let Some((ticket, plan)) = self
+            .sandbox
+            .as_mut()
+            .and_then(|sandbox| sandbox.creating.take())
+        else {
+            return;
+        };
+        let outcome = match made {
+            Ok(()) => Outcome::Sandbox { ip: None },
+            Err(failure) => {
+                let why: Arc<str> = plan.explain(failure).to_string().into();
+                self.sandbox_error = Some(why.clone());
+                Outcome::Failed(Failure::new("FailedCreatePodSandBox", why))
+            }
+        };
+        self.tell(Input::Done(ticket, outcome));
+    }
+
+    /// The connection ended: so has pause, or does now.
+    fn sandbox_closed(&mut self, host: &mut Host) {
+        match self.end_sandbox(host, None) {
+            Ok(false) => {
+                // Nothing more is heard from it; the process itself says when it is gone.
+                if let Some(sandbox) = &self.sandbox {
+                    host.deafen(&sandbox.connection);
+                }
+            }
+            Ok(true) | Err(_) => self.sandbox_ended(host),
+        }
+    }
+
+    /// Pause itself has ended, and so has everything in its PID namespace.
+    pub(super) fn sandbox_ended(&mut self, host: &mut Host) {
+        let Some(attempt) = self.sandbox.as_ref().map(|sandbox| sandbox.attempt) else {
+            return;
+        };
+        let creating = self
+            .sandbox
+            .as_mut()
+            .and_then(|sandbox| sandbox.creating.take());
+        let stopping = self.drop_sandbox(host);
+        if let Some((ticket, _)) = creating {
+            let why = "the pod's pause process ended before the sandbox stood";
+            self.tell(Input::Done(
+                ticket,
+                Outcome::Failed(Failure::new("FailedCreatePodSandBox", why)),
+            ));
+        }
+        match stopping {
+            Some(ticket) => self.tell(Input::Done(ticket, Outcome::Done)),
+            None => self.tell(Input::SandboxLost { attempt }),
+        }
+    }
+
+    fn started(&mut self, key: Key, at: Now) {
+        let Some((index, attempt)) = named(key) else {
+            return;
+        };
+        let starting = self.run(index, attempt).and_then(|run| run.starting.take());
+        if let Some((ticket, _)) = starting {
+            self.tell(Input::Done(ticket, Outcome::Started { at }));
+        }
+    }
+
+    fn start_failed(&mut self, host: &Host, key: Key, failure: crate::linux::pause::Failure) {
+        let Some((index, attempt)) = named(key) else {
+            return;
+        };
+        let starting = self.run(index, attempt).and_then(|run| {
+            run.log.end();
+            run.starting.take()
+        });
+        if let Some((ticket, plan)) = starting {
+            let why = explain(&plan, failure);
+            self.remove_container_cgroup(host, index, attempt);
+            self.tell(Input::Done(
+                ticket,
+                Outcome::Failed(Failure::new("RunContainerError", why)),
+            ));
+        }
+    }
+
+    fn exited(&mut self, host: &mut Host, key: Key, exit: ProcessExit, started: Now, ended: Now) {
+        let Some((index, attempt)) = named(key) else {
+            return;
+        };
+        let reason = if self.oom_killed(host, index, attempt) {
+            "OOMKilled"
+        } else {
+            "Error"
+        };
+        let exit = exit_of(exit, reason, started, ended);
+        match self.run(index, attempt) {
+            Some(run) if !run.log.ended.load(Ordering::Acquire) => {
+                let until = Clock::mono() + DRAIN;
+                run.exit = Some((exit, until));
+                host.schedule(until, Due::Drained(self.id));
+            }
+            _ => self.tell(Input::Exited {
+                container: index,
+                attempt,
+                exit,
+            }),
+        }
+    }
+
+    /// All output of a process is in its log.
+    fn output_ended(&mut self, key: Key) {
+        let Some((index, attempt)) = named(key).filter(|_| key.exec == 0) else {
+            return;
+        };
+        let Some(run) = self.run(index, attempt) else {
+            return;
+        };
+        run.log.end();
+        if let Some((exit, _)) = run.exit.take() {
+            self.tell(Input::Exited {
+                container: index,
+                attempt,
+                exit,
+            });
+        }
+    }
+
+    /// Exits whose output does not end are told all the same.
+    pub(super) fn drained(&mut self) {
+        let now = Clock::mono();
+        for index in 0..self.sites.len() {
+            for run in 0..self.sites[index].runs.len() {
+                let run = &mut self.sites[index].runs[run];
+                let attempt = run.attempt;
+                if let Some((exit, _)) = run.exit.take_if(|(_, until)| *until <= now) {
+                    let container = ContainerIndex(index as u16);
+                    self.tell(Input::Exited {
+                        container,
+                        attempt,
+                        exit,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// How a container's process ended, as its status says it; `failed` is the reason if it did not exit with 0.
+pub(super) fn exit_of(exit: ProcessExit, failed: &'static str, started: Now, ended: Now) -> Exit {
+    let signal = match exit {
+        ProcessExit::Signal(signal) => Some(signal.number()),
+        ProcessExit::Code(_) => None,
+    };
+    let reason = if exit.code() == 0 {
+        "Completed"
+    } else {
+        failed
+    };
+    let (code, started) = (exit.code(), Some(started));
+    Exit {
+        code,
+        signal,
+        reason: reason.into(),
+        message: None,
+        started,
+        finished: ended,
+    }
+}
+
+/// The container and attempt that pause means.
+pub(super) fn named(key: Key) -> Option<(ContainerIndex, u32)> {
+    Some((
+        ContainerIndex(u16::try_from(key.container).ok()?),
+        key.attempt,
+    ))
+}

@@ -1,0 +1,88 @@
+//! How a Node is opened.
+
+use std::path::PathBuf;
+
+use super::Node;
+use super::rootfs::{Images, Rootfs};
+use crate::Result;
+use crate::linux::cgroup::Enforcement;
+
+/// Choices for a Node, made before it opens; see [`Node::options`].
+///
+/// ```
+/// use podlife::Node;
+/// use podlife::cgroup::Enforcement;
+/// use podlife::node::Rootfs;
+///
+/// let node = Node::options()
+///     .rootfs("podlife.local/tools", Rootfs::directory("/srv/tools"))
+///     .enforcement(Enforcement::BestEffort)
+///     .open()?;
+/// assert_eq!(node.pods().count(), 0);
+/// # Ok::<(), podlife::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NodeOptions {
+    pub(super) state: Option<PathBuf>,
+    pub(super) cgroup_root: Option<PathBuf>,
+    pub(super) enforcement: Enforcement,
+    pub(super) images: Images,
+    pub(super) events: usize,
+}
+
+impl Default for NodeOptions {
+    fn default() -> NodeOptions {
+        NodeOptions {
+            state: None,
+            cgroup_root: None,
+            enforcement: Enforcement::BestEffort,
+            images: Images::default(),
+            events: 1024,
+        }
+    }
+}
+
+impl NodeOptions {
+    /// Keeps everything in this directory, which is made if it is not there: pods outlive the Node, and the next one opened
+    /// there takes them up again. Without it the Node is ephemeral.
+    pub fn state(mut self, directory: impl Into<PathBuf>) -> NodeOptions {
+        self.state = Some(directory.into());
+        self
+    }
+
+    /// Makes cgroups below this one, which must be the program's to use. Otherwise a place is looked for:
+    /// [`Delegation::find`](crate::linux::cgroup::Delegation::find).
+    pub fn cgroup_root(mut self, path: impl Into<PathBuf>) -> NodeOptions {
+        self.cgroup_root = Some(path.into());
+        self
+    }
+
+    /// What happens where a limit cannot be enforced. [`Enforcement::BestEffort`], unless said otherwise: the pod runs, and an
+    /// event says once what it has to do without.
+    pub fn enforcement(mut self, enforcement: Enforcement) -> NodeOptions {
+        self.enforcement = enforcement;
+        self
+    }
+
+    /// What stands for an image. `podlife.local/host` is there from the beginning; every other image is absent.
+    pub fn rootfs(mut self, image: impl Into<String>, rootfs: Rootfs) -> NodeOptions {
+        self.images.insert(image.into(), rootfs);
+        self
+    }
+
+    /// How many events are kept; 1024 unless said otherwise.
+    pub fn events(mut self, count: usize) -> NodeOptions {
+        self.events = count;
+        self
+    }
+
+    /// Opens the Node. With a state directory this takes up again the pods that are in there.
+    ///
+    /// # Errors
+    /// The state directory is used by another Node or cannot be used at all; the named cgroup cannot be used; descriptors ran
+    /// out (a Node needs three, one more for its lock, and one for each pod).
+    pub fn open(self) -> Result<Node> {
+        Node::with(self)
+    }
+}

@@ -1,0 +1,18 @@
+//! Probes and hooks that are made over the network, from outside the container but inside its network namespace.
+
+pub(crate) mod http;
+pub(crate) mod target;
+pub(crate) mod tcp;
+
+/// What one probe found.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// It is well.
+    Success,
+    /// It is well, and something should be said.
+    Warning(String),
+    /// It is not.
+    Failure(String),
+    /// The probe itself could not be made: nothing is known.
+    Unknown(String),
+}

@@ -1,0 +1,236 @@
+//! Taking up pods that an earlier Node left, with everything that happened meanwhile.
+
+use std::time::Duration;
+
+use super::PodId;
+
+use super::host::{Host, Watched};
+use super::node::Node;
+use super::resident::{Resident, key};
+use super::run::Run;
+use super::sandbox::Sandbox;
+use super::store::Found;
+use crate::lifecycle::{ContainerIndex, Observed, PodMachine, SandboxVerdict, Verdict};
+use crate::linux::Clock;
+use crate::linux::pause::{Connection, Key, Pause, Report, Request};
+use crate::linux::reactor::Interest;
+
+use crate::{Error, Kind, Result};
+
+/// So long a pause may take to say what it knows. It answers within microseconds, unless it is stopped.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What a pause process knows.
+#[derive(Debug, Default)]
+struct Known {
+    attempts: Vec<(ContainerIndex, u32, Verdict)>,
+    /// Exits whose output is complete, and starts that failed.
+    finished: Vec<Key>,
+    /// Probes, hooks and commands of the Node before.
+    execs: Vec<Key>,
+}
+
+impl Node {
+    /// Takes up every pod of the state directory. One that cannot be read is told and left alone: it is never the reason
+    /// that others are lost.
+    pub(super) fn recover(&mut self) -> Result<()> {
+        let found = match &self.host.state {
+            Some(state) => state.found()?,
+            None => return Ok(()),
+        };
+        for (id, found) in found {
+            match found.and_then(|found| take_up(&mut self.host, id, found)) {
+                Ok(resident) => {
+                    self.pods.insert(id, resident);
+                    self.step(id);
+                }
+                Err(error) => self.host.tell_lost(id, &error),
+            }
+        }
+        self.host.reactor.wake();
+        Ok(())
+    }
+}
+
+fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
+    let Found {
+        files,
+        pod,
+        saved,
+        pause,
+    } = found;
+    let pod = pod.validate()?;
+    let same_boot = saved.boot == host.boot;
+    let pause = match pause.filter(|identity| same_boot && identity.boot == host.boot) {
+        Some(identity) => reconnect(&files.socket(), &identity)?.map(|pause| (pause, identity)),
+        None => None,
+    };
+    let mut connected = match pause {
+        Some((mut pause, identity)) => Some((ask(&mut pause.connection)?, pause, identity)),
+        None => None,
+    };
+    let sandbox = match &connected {
+        Some(_) => SandboxVerdict::Running { ip: None },
+        None => SandboxVerdict::Gone,
+    };
+    let known = connected.as_mut().map(|(known, ..)| std::mem::take(known));
+    let alone = known.is_none();
+    let mut known = known.unwrap_or_default();
+    for (container, attempt) in saved.record.in_doubt() {
+        let told = known
+            .attempts
+            .iter()
+            .any(|(at, number, _)| (*at, *number) == (container, attempt));
+        if !told {
+            // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
+            let verdict = if alone {
+                Verdict::Gone
+            } else {
+                Verdict::NeverStarted
+            };
+            known.attempts.push((container, attempt, verdict));
+        }
+    }
+    let attempt = saved.record.sandbox_in_doubt();
+    let observed = Observed {
+        same_boot,
+        sandbox,
+        attempts: known.attempts,
+    };
+    let machine = PodMachine::restore(
+        pod.clone(),
+        saved.options.clone(),
+        saved.record,
+        observed,
+        Clock::now(),
+    )?;
+    let mut resident = Resident::new(id, pod, saved.options, machine);
+    resident.files = Some(files);
+    resident.find_runs(host, &known.finished);
+    if let (Some((_, pause, identity)), Some(attempt)) = (connected, attempt) {
+        let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
+        resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
+        resident.end_execs(host, &known.execs);
+    }
+    Ok(resident)
+}
+
+/// The pause process, unless it has ended. One that lives but cannot be reached is of no use to anyone, and is ended.
+fn reconnect(
+    socket: &std::path::Path,
+    identity: &crate::linux::process::Identity,
+) -> Result<Option<Pause>> {
+    match Connection::reconnect(socket, identity) {
+        Ok(pause) => Ok(Some(pause)),
+        Err(_) => {
+            if let Some(process) = identity.open()? {
+                process.signal(crate::linux::Signal::KILL)?;
+                process.wait(Some(ANSWER))?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Everything that pause knows.
+fn ask(connection: &mut Connection) -> Result<Known> {
+    connection.send(&Request::List)?;
+    let deadline = Clock::mono() + ANSWER;
+    let mut known = Known::default();
+    loop {
+        match connection.receive()? {
+            Some(Report::Listed) => return Ok(known),
+            Some(report) => known.add(report),
+            None => wait(connection, deadline - Clock::mono())?,
+        }
+    }
+}
+
+fn wait(connection: &Connection, left: Duration) -> Result<()> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let attempt = "hear from a pause process what became of its containers";
+    if left.is_zero() {
+        return Err(Error::new(Kind::Timeout, attempt, "it does not answer")
+            .cure("see whether it is stopped"));
+    }
+    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    match poll(
+        &mut [PollFd::new(connection.as_fd(), PollFlags::POLLIN)],
+        timeout,
+    ) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(Error::os(attempt, errno as i32)),
+    }
+}
+
+impl Known {
+    fn add(&mut self, report: Report) {
+        match report {
+            Report::Started { key, .. } | Report::Exited { key, .. } if key.exec > 0 => {
+                self.execs.push(key)
+            }
+            Report::Started { key, at, .. } => self.attempt(key, Verdict::Running { started: at }),
+            Report::Exited {
+                key,
+                exit,
+                started,
+                ended,
+            } => {
+                self.finished.push(key);
+                self.attempt(
+                    key,
+                    Verdict::Exited(super::observe::exit_of(exit, "Error", started, ended)),
+                );
+            }
+            Report::StartFailed { key, .. } if key.exec > 0 => self.execs.push(key),
+            Report::StartFailed { key, .. } => {
+                self.finished.push(key);
+                self.attempt(key, Verdict::NeverStarted);
+            }
+            _ => {}
+        }
+    }
+
+    fn attempt(&mut self, key: Key, verdict: Verdict) {
+        if let Some((container, attempt)) = super::observe::named(key) {
+            self.attempts.push((container, attempt, verdict));
+        }
+    }
+}
+
+impl Resident {
+    /// The logs of the attempts on record are where they were.
+    fn find_runs(&mut self, host: &Host, finished: &[Key]) {
+        for index in 0..self.sites.len() {
+            let container = ContainerIndex(index as u16);
+            let attempts = self
+                .machine
+                .record()
+                .container(container)
+                .map(|record| record.attempts().to_vec());
+            for attempt in attempts.unwrap_or_default().iter().rev() {
+                let log = self.log_on_disk(host, container, attempt.restart_count);
+                let exited = matches!(attempt.state, crate::lifecycle::AttemptState::Exited(_));
+                if exited || finished.contains(&key(container, attempt.number)) {
+                    log.end();
+                }
+                self.sites[index].runs.push(Run {
+                    attempt: attempt.number,
+                    starting: None,
+                    log,
+                    exit: None,
+                });
+            }
+        }
+    }
+
+    /// Nobody waits for what the Node before had run inside containers.
+    fn end_execs(&mut self, host: &Host, execs: &[Key]) {
+        for key in execs {
+            self.execs = self.execs.max(key.exec);
+            self.kill_exec(host, *key);
+            self.ask(&Request::Acknowledge(*key));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! One pod on this Node: its machine, its sandbox, and what is under way for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::command::Output;
+use super::host::{Due, Host};
+use super::lower::{Ground, Lowering, config_error};
+use super::run::Run;
+use super::sandbox::Sandbox;
+use super::store::{PodFiles, Saving};
+use super::work::{Work, WorkId};
+use super::{PodId, PodName};
+use crate::lifecycle::{
+    ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, ProbeKind,
+};
+use crate::linux::Clock;
+use crate::linux::pause::{Key, Plan};
+use crate::model::{Container, Pod, Valid};
+use crate::time::Mono;
+use crate::{Error, Kind};
+
+/// A pod that this Node runs.
+#[derive(Debug)]
+pub(super) struct Resident {
+    pub(super) id: PodId,
+    pub(super) name: PodName,
+    pub(super) pod: Valid<Pod>,
+    pub(super) options: PodOptions,
+    pub(super) machine: PodMachine,
+    /// Its part of the state directory; none for an ephemeral Node.
+    pub(super) files: Option<PodFiles>,
+    pub(super) sandbox: Option<Sandbox>,
+    /// By [`ContainerIndex`].
+    pub(super) sites: Vec<Site>,
+    pub(super) work: BTreeMap<WorkId, Work>,
+    /// What commands that have ended came to, until their callers take it.
+    pub(super) outputs: BTreeMap<WorkId, Output>,
+    /// Numbers for processes inside containers; never used twice while pause remembers.
+    pub(super) execs: u32,
+    /// Numbers for sockets asked of pause.
+    pub(super) sockets: u32,
+    /// What a failed probe said last.
+    pub(super) unhealthy: BTreeMap<(ContainerIndex, ProbeKind), Arc<str>>,
+    /// Why the sandbox could not be made.
+    pub(super) sandbox_error: Option<Arc<str>>,
+    /// What was said already of what the pod has to do without.
+    pub(super) degraded: BTreeSet<Arc<str>>,
+    /// What the machine waits for.
+    pub(super) deadline: Option<Mono>,
+}
+
+/// What is known of one container beside its record.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) name: Arc<str>,
+    pub(super) image: Arc<str>,
+    /// The newest last; as many as the record has.
+    pub(super) runs: Vec<Run>,
+}
+
+/// How far a pod got with its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// Nothing more to do.
+    Idle,
+    /// The budget is used up.
+    More,
+    /// Nothing is left of the pod.
+    Gone,
+}
+
+impl Resident {
+    pub(super) fn new(
+        id: PodId,
+        pod: Valid<Pod>,
+        options: PodOptions,
+        machine: PodMachine,
+    ) -> Resident {
+        let name = PodName {
+            namespace: pod
+                .metadata
+                .namespace
+                .as_deref()
+                .unwrap_or("default")
+                .into(),
+            name: pod.metadata.name.as_deref().unwrap_or_default().into(),
+        };
+        let mut resident = Resident {
+            id,
+            name,
+            pod,
+            options,
+            machine,
+            files: None,
+            sandbox: None,
+            sites: Vec::new(),
+            work: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            execs: 0,
+            sockets: 0,
+            unhealthy: BTreeMap::new(),
+            sandbox_error: None,
+            degraded: BTreeSet::new(),
+            deadline: None,
+        };
+        resident.add_sites();
+        resident
+    }
+
+    /// A site for each container of the record that has none yet.
+    pub(super) fn add_sites(&mut self) {
+        for container in &self.machine.record().containers()[self.sites.len()..] {
+            let name: Arc<str> = container.name().into();
+            let image = spec_of(&self.pod, &name).and_then(|spec| spec.image.as_deref());
+            self.sites.push(Site {
+                name,
+                image: image.unwrap_or_default().into(),
+                runs: Vec::new(),
+            });
+        }
+    }
+
+    /// Tells the machine something.
+    pub(super) fn tell(&mut self, input: Input) {
+        self.machine.handle(Clock::now(), input);
+    }
+
+    /// Does what the machine asks, at most `budget` things of it.
+    pub(super) fn pump(&mut self, host: &mut Host, budget: &mut usize) -> Pumped {
+        while *budget > 0 {
+            *budget -= 1;
+            match self.machine.poll_output() {
+                Asked::Wait(deadline) => {
+                    self.wait_until(host, deadline);
+                    return Pumped::Idle;
+                }
+                Asked::Persist => {
+                    let persisted = self.persist(host);
+                    self.tell(Input::Persisted(persisted));
+                }
+                Asked::Perform(ticket, action) => {
+                    if let Some(outcome) = self.perform(host, ticket, action) {
+                        self.tell(Input::Done(ticket, outcome));
+                    }
+                }
+                Asked::Cancel(ticket) => self.cancel(host, WorkId::Ticket(ticket)),
+                Asked::Notify(change) => {
+                    if self.notify(host, change) {
+                        return Pumped::Gone;
+                    }
+                }
+            }
+        }
+        Pumped::More
+    }
+
+    fn wait_until(&mut self, host: &mut Host, deadline: Option<Mono>) {
+        if let Some(at) = deadline.filter(|_| deadline != self.deadline) {
+            host.schedule(at, Due::Machine(self.id));
+        }
+        self.deadline = deadline;
+    }
+
+    /// An ephemeral Node has nothing that would outlive it: there it is done as soon as it is asked.
+    fn persist(&mut self, host: &Host) -> Persisted {
+        let record = self.machine.record();
+        let saving = Saving {
+            boot: &host.boot,
+            options: &self.options,
+            record,
+        };
+        match self.files.as_mut().map(|files| files.save(&saving)) {
+            None | Some(Ok(())) => Persisted::Written,
+            Some(Err(_)) => Persisted::Failed,
+        }
+    }
+
+    /// What the manifest says of a container.
+    pub(super) fn spec(&self, index: ContainerIndex) -> Option<&Container> {
+        spec_of(&self.pod, &self.sites.get(index.as_usize())?.name)
+    }
+
+    /// What the pod stands on.
+    pub(super) fn ground(&self, host: &Host) -> Ground {
+        host.ground(self.files.as_ref().map(PodFiles::volumes))
+    }
+
+    /// A plan for a process of a container.
+    pub(super) fn plan(
+        &self,
+        host: &Host,
+        index: ContainerIndex,
+        of: impl FnOnce(&Lowering<'_>) -> Result<Plan, Failure>,
+    ) -> Result<Plan, Failure> {
+        let site = &self.sites[index.as_usize()];
+        let spec = spec_of(&self.pod, &site.name);
+        let spec = spec.ok_or_else(|| config_error("it is not in the manifest any more"))?;
+        let rootfs = host.images.find(&site.image);
+        let rootfs =
+            rootfs.ok_or_else(|| config_error(format!("the image {} is absent", site.image)))?;
+        let ground = self.ground(host);
+        of(&Lowering {
+            pod: &self.pod,
+            spec,
+            rootfs,
+            ground: &ground,
+            uid: self.id.to_string(),
+        })
+    }
+
+    /// Whether memory ran out in an attempt's cgroup.
+    pub(super) fn oom_killed(&self, host: &Host, index: ContainerIndex, attempt: u32) -> bool {
+        let events = self
+            .container_cgroup(host, index, attempt)
+            .and_then(|cgroup| cgroup.memory_events().ok()?);
+        events
+            .and_then(|events| events.counts().ok())
+            .is_some_and(|counts| counts.oom_kill > 0)
+    }
+
+    /// Takes over a changed manifest.
+    pub(super) fn update(&mut self, pod: Valid<Pod>) -> Result<(), Error> {
+        let same = |a: &Pod, b: &Pod| {
+            (&a.metadata.namespace, &a.metadata.name) == (&b.metadata.namespace, &b.metadata.name)
+        };
+        if !same(&self.pod, &pod) {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("update the pod {}", self.name),
+                "its name may not change",
+            ));
+        }
+        if let Some(files) = &self.files {
+            files.save_manifest(&pod)?;
+        }
+        self.pod = pod.clone();
+        self.tell(Input::Update(pod));
+        self.add_sites();
+        for site in &mut self.sites {
+            if let Some(spec) = spec_of(&self.pod, &site.name) {
+                site.image = spec.image.as_deref().unwrap_or_default().into();
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of an attempt.
+    pub(super) fn run(&mut self, index: ContainerIndex, attempt: u32) -> Option<&mut Run> {
+        let site = self.sites.get_mut(index.as_usize())?;
+        site.runs.iter_mut().find(|run| run.attempt == attempt)
+    }
+}
+
+/// An init or regular container by its name; no two have the same.
+pub(super) fn spec_of<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
+    let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+    containers
+        .into_iter()
+        .find(|container| container.name == name)
+}
+
+impl Site {
+    /// Forgets runs that the record does not have any more; the newest `keep` stay.
+    pub(super) fn forget(&mut self, attempt: u32) {
+        self.runs.retain(|run| run.attempt != attempt);
+    }
+}
+
+/// The key by which pause knows an attempt.
+pub(super) fn key(index: ContainerIndex, attempt: u32) -> Key {
+    Key::container(u32::from(index.0), attempt)
+}

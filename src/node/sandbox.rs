@@ -1,0 +1,178 @@
+//! A pod's pause process, from its start to its end.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::host::{Host, Watched};
+use super::resident::Resident;
+use super::{lower, volumes};
+use crate::lifecycle::{Failure, Outcome, Ticket};
+use crate::linux::pause::{self, Connection, Plan, Request};
+use crate::linux::process::{Identity, Process};
+use crate::linux::reactor::{Interest, Token};
+use crate::{Error, Kind, Result};
+
+/// A pause process, and what is asked of it.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) attempt: u32,
+    pub(super) connection: Connection,
+    token: Token,
+    identity: Identity,
+    /// Its making, while that is not answered; for its sentence, should it fail.
+    pub(super) creating: Option<(Ticket, Plan)>,
+    /// Its end is asked for, or has come.
+    ending: Option<Ending>,
+}
+
+/// A pause process on its way out.
+#[derive(Debug)]
+struct Ending {
+    ticket: Option<Ticket>,
+    process: Process,
+    token: Token,
+}
+
+impl Sandbox {
+    /// One that an earlier Node made.
+    pub(super) fn found(
+        attempt: u32,
+        connection: Connection,
+        token: Token,
+        identity: Identity,
+    ) -> Sandbox {
+        Sandbox {
+            attempt,
+            connection,
+            token,
+            identity,
+            creating: None,
+            ending: None,
+        }
+    }
+}
+
+impl Resident {
+    pub(super) fn create_sandbox(
+        &mut self,
+        host: &mut Host,
+        ticket: Ticket,
+        attempt: u32,
+    ) -> Option<Outcome> {
+        match self.spawn_sandbox(host, ticket, attempt) {
+            Ok(()) => None,
+            Err(error) => {
+                let why: Arc<str> = error.to_string().into();
+                self.sandbox_error = Some(why.clone());
+                self.remove_cgroup(host);
+                Some(Outcome::Failed(Failure::new("FailedCreatePodSandBox", why)))
+            }
+        }
+    }
+
+    fn spawn_sandbox(&mut self, host: &mut Host, ticket: Ticket, attempt: u32) -> Result<()> {
+        let ground = self.ground(host);
+        if let Some(volumes) = &ground.volumes {
+            volumes::make(volumes, &self.pod)?;
+        }
+        let plan = lower::sandbox::plan(&self.pod, &ground)?;
+        let cgroup = self.make_cgroup(host)?;
+        let listener = match &self.files {
+            Some(files) => Some(pause::Sandbox::listener(&files.socket())?),
+            None => None,
+        };
+        let spawned = pause::spawn(&pause::Sandbox {
+            namespaces: lower::sandbox::namespaces(&self.pod),
+            user: lower::sandbox::user(host.rootless),
+            cgroup: cgroup.as_ref().map(AsFd::as_fd),
+            listener: listener.as_ref().map(AsFd::as_fd),
+            ephemeral: self.files.is_none(),
+            ..pause::Sandbox::new(&plan)
+        })?;
+        let identity = spawned.process.identity()?.ok_or_else(|| {
+            Error::new(
+                Kind::Os,
+                "start the pod's pause process",
+                "it ended at once",
+            )
+        })?;
+        if let Some(files) = &self.files {
+            files.save_pause(&identity)?;
+        }
+        let token = host.watch(&spawned.connection, Interest::Read, Watched::Pause(self.id))?;
+        let creating = Some((ticket, plan));
+        self.sandbox = Some(Sandbox {
+            attempt,
+            connection: spawned.connection,
+            token,
+            identity,
+            creating,
+            ending: None,
+        });
+        Ok(())
+    }
+
+    pub(super) fn stop_sandbox(
+        &mut self,
+        host: &mut Host,
+        ticket: Ticket,
+        attempt: u32,
+    ) -> Option<Outcome> {
+        match &mut self.sandbox {
+            Some(sandbox) if sandbox.attempt == attempt => {}
+            _ => return Some(Outcome::Done),
+        }
+        self.ask(&Request::Quit);
+        match self.end_sandbox(host, Some(ticket)) {
+            Ok(true) => Some(Outcome::Done),
+            Ok(false) => None,
+            Err(error) => Some(Outcome::Failed(Failure::new(
+                "KillPodSandboxError",
+                error.to_string(),
+            ))),
+        }
+    }
+
+    /// Waits for the end of pause; true if it has ended already, and everything of it is let go.
+    pub(super) fn end_sandbox(&mut self, host: &mut Host, ticket: Option<Ticket>) -> Result<bool> {
+        let Some(sandbox) = &mut self.sandbox else {
+            return Ok(true);
+        };
+        if let Some(ending) = &mut sandbox.ending {
+            ending.ticket = ticket.or(ending.ticket);
+            return Ok(false);
+        }
+        match sandbox.identity.open()? {
+            None => {
+                self.drop_sandbox(host);
+                Ok(true)
+            }
+            Some(process) => {
+                let token = host.watch(&process, Interest::Read, Watched::Process(self.id))?;
+                sandbox.ending = Some(Ending {
+                    ticket,
+                    process,
+                    token,
+                });
+                Ok(false)
+            }
+        }
+    }
+
+    /// Pause is gone, and with it everything in the sandbox.
+    pub(super) fn drop_sandbox(&mut self, host: &mut Host) -> Option<Ticket> {
+        let sandbox = self.sandbox.take()?;
+        host.unwatch(&sandbox.connection, sandbox.token);
+        let ended: Vec<_> = self.work.keys().copied().collect();
+        for id in ended {
+            if let Some(mut work) = self.work.remove(&id) {
+                work.close(host);
+            }
+        }
+        let ending = sandbox.ending?;
+        host.unwatch(&ending.process, ending.token);
+        // An embedder that is PID 1 or a subreaper has become its parent.
+        let _ = ending.process.reap();
+        ending.ticket
+    }
+}

@@ -1,0 +1,125 @@
+//! How pods end.
+
+use std::time::{Duration, Instant};
+
+use podlife::node::{Delete, Until};
+use serde_json::json;
+
+use super::before::{self, Before};
+use super::hosted::{Hosted, LONG, pod, shell, spec, valid, with};
+
+#[test]
+fn a_pod_is_asked_first() {
+    let mut hosted = Hosted::ephemeral();
+    let script = "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.02; done";
+    let hook = json!({ "lifecycle": { "preStop": { "exec": { "command": ["/bin/sh", "-c", "echo hook > /proc/1/fd/1"] } } } });
+    let id = hosted.create(&pod(
+        "asked",
+        "Always",
+        json!([with(shell("main", script), hook)]),
+    ));
+    hosted.wait(id, Until::Ready);
+    let mut logs = hosted
+        .node
+        .logs(
+            id,
+            "main",
+            podlife::node::LogOptions {
+                follow: true,
+                ..Default::default()
+            },
+        )
+        .unwrap();
+    let started = Instant::now();
+    hosted.delete(id);
+    assert!(started.elapsed() < Duration::from_secs(4));
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut logs, &mut text).unwrap();
+    assert_eq!(text, "up\nhook\nasked\n");
+    drop(logs);
+    hosted.end();
+}
+
+#[test]
+fn a_stubborn_one_is_killed_after_its_grace() {
+    let mut hosted = Hosted::ephemeral();
+    let manifest = pod(
+        "stubborn",
+        "Always",
+        json!([shell("main", "trap '' TERM; while :; do sleep 0.05; done")]),
+    );
+    let id = hosted.create(&spec(
+        manifest,
+        json!({ "terminationGracePeriodSeconds": 2 }),
+    ));
+    hosted.wait(id, Until::Ready);
+    let started = Instant::now();
+    hosted.delete(id);
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+    assert!(hosted.reasons().contains(&"Killed".to_owned()));
+    hosted.end();
+}
+
+#[test]
+fn force_does_not_ask() {
+    let mut hosted = Hosted::ephemeral();
+    let id = hosted.create(&pod(
+        "forced",
+        "Always",
+        json!([shell("main", "trap '' TERM; while :; do sleep 0.05; done")]),
+    ));
+    hosted.wait(id, Until::Ready);
+    let started = Instant::now();
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    hosted.end();
+}
+
+/// A Node that is dropped takes its pods along, and does not wait for them.
+#[test]
+fn an_ephemeral_node_takes_its_pods_along() {
+    let before = Before::now();
+    let mut node = before::ephemeral();
+    let id = node
+        .create(valid(&pod(
+            "brief",
+            "Always",
+            json!([shell("main", "setsid sleep 1000 & sleep 1000")]),
+        )))
+        .unwrap();
+    node.wait(id, Until::Ready, LONG).unwrap();
+    let started = Instant::now();
+    drop(node);
+    let took = started.elapsed();
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    before.no_process();
+    // What it could not remove without waiting, the next one does.
+    drop(before::ephemeral());
+}
+
+#[test]
+fn a_drain_ends_all_pods() {
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    for name in ["a", "b", "c"] {
+        node.create(valid(&pod(
+            name,
+            "Always",
+            json!([shell("main", "sleep 1000 & wait")]),
+        )))
+        .unwrap();
+    }
+    let started = Instant::now();
+    node.drain(Duration::from_secs(3)).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6));
+    assert_eq!(node.pods().count(), 0);
+}

@@ -1,0 +1,15 @@
+//! Real pods, run by a real Node: one file a behaviour.
+
+#![allow(clippy::unwrap_used)]
+
+mod before;
+mod hosted;
+
+mod ending;
+mod handle;
+mod images;
+mod init;
+mod job;
+mod probes;
+mod restarts;
+mod turning;

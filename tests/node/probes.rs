@@ -1,0 +1,196 @@
+//! Probes, and commands in containers.
+
+use std::time::Duration;
+
+use podlife::Kind;
+use podlife::model::{ConditionStatus, ConditionType};
+use podlife::node::{Delete, Exec, Until};
+use serde_json::{Value, json};
+
+use super::hosted::{Hosted, LONG, container, pod, shell, with};
+
+fn probe(kind: &str, handler: Value) -> Value {
+    let base = json!({ "periodSeconds": 1, "failureThreshold": 1 });
+    json!({ kind: with(base, handler) })
+}
+
+fn ready(hosted: &Hosted, id: podlife::PodId) -> bool {
+    let pod = hosted.node.pod(id).unwrap();
+    let mut conditions = pod.status().conditions.iter();
+    conditions.any(|condition| {
+        condition.type_ == ConditionType::Ready && condition.status == ConditionStatus::True
+    })
+}
+
+#[test]
+fn an_exec_probe_decides_readiness() {
+    let mut hosted = Hosted::ephemeral();
+    let handler = json!({ "exec": { "command": ["/bin/sh", "-c", "test -e /tmp/up || { echo not yet; exit 1; }"] } });
+    let script = "sleep 1.2; touch /tmp/up; sleep 1000";
+    let id = hosted.create(&pod(
+        "slow",
+        "Always",
+        json!([with(
+            shell("main", script),
+            probe("readinessProbe", handler)
+        )]),
+    ));
+    let event = hosted.until("Unhealthy", "Readiness probe failed");
+    assert!(event.message().ends_with("not yet"), "{event}");
+    assert!(!ready(&hosted, id));
+    hosted.wait(id, Until::Ready);
+    let output = hosted
+        .node
+        .output(
+            id,
+            "main",
+            Exec::new(["sh", "-c", "echo out; echo err >&2; exit 4"]),
+            LONG,
+        )
+        .unwrap();
+    assert_eq!(
+        (output.code, &*output.stdout, &*output.stderr),
+        (4, &b"out\n"[..], &b"err\n"[..])
+    );
+    hosted
+        .node
+        .output(id, "main", Exec::new(["rm", "/tmp/up"]), LONG)
+        .unwrap();
+    hosted.until("Condition", "Ready is False");
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
+#[test]
+fn a_failing_liveness_probe_restarts() {
+    let mut hosted = Hosted::ephemeral();
+    let handler = json!({ "tcpSocket": { "port": 7 } });
+    let id = hosted.create(&pod(
+        "dead",
+        "Always",
+        json!([with(
+            shell("main", "exec sleep 1000"),
+            probe("livenessProbe", handler)
+        )]),
+    ));
+    hosted.until(
+        "Unhealthy",
+        "Liveness probe failed: dial tcp 127.0.0.1:7: connect: connection refused",
+    );
+    hosted.until(
+        "Killing",
+        "Container main failed liveness probe, will be restarted",
+    );
+    hosted.until("Exited", "main");
+    hosted.seen.clear();
+    hosted.until("Started", "main");
+    assert_eq!(
+        container(hosted.node.pod(id).unwrap().status(), "main").restart_count,
+        1
+    );
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
+#[test]
+fn http_and_tcp_probes_reach_into_the_pod() {
+    let mut hosted = Hosted::ephemeral();
+    let server = "import http.server as s\nclass H(s.BaseHTTPRequestHandler):\n def do_GET(self):\n  \
+                  self.send_response(200 if self.path == '/ok' else 500)\n  self.end_headers()\n def log_message(self, *a): pass\n\
+                  s.HTTPServer(('127.0.0.1', 8080), H).serve_forever()";
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        println!("SKIPPED: no python3 on this host");
+        return;
+    }
+    let main = json!({ "name": "main", "image": "podlife.local/host", "command": ["/usr/bin/python3", "-c", server],
+        "ports": [{ "name": "web", "containerPort": 8080 }],
+        "startupProbe": { "tcpSocket": { "port": "web" }, "periodSeconds": 1, "failureThreshold": 30 },
+        "readinessProbe": { "httpGet": { "path": "/ok", "port": "web" }, "periodSeconds": 1 },
+        "livenessProbe": { "httpGet": { "path": "/bad", "port": 8080 }, "periodSeconds": 1, "failureThreshold": 2 } });
+    let id = hosted.create(&pod("web", "Always", json!([main])));
+    hosted.wait(id, Until::Ready);
+    hosted.until(
+        "Unhealthy",
+        "Liveness probe failed: HTTP probe failed with statuscode: 500",
+    );
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
+#[test]
+fn a_probe_that_takes_too_long_is_killed() {
+    let mut hosted = Hosted::ephemeral();
+    let handler = json!({ "exec": { "command": ["/bin/sh", "-c", "sleep 1000 & sleep 1000"] } });
+    let id = hosted.create(&pod(
+        "hang",
+        "Always",
+        json!([with(
+            shell("main", "exec sleep 1000"),
+            probe("readinessProbe", handler)
+        )]),
+    ));
+    hosted.until("Unhealthy", "Readiness probe failed: command timed out");
+    // Of the probe's own children none is left: the container's process, and the ps that looks.
+    let output = hosted
+        .node
+        .output(
+            id,
+            "main",
+            Exec::new([
+                "sh",
+                "-c",
+                "grep -L State:.Z /proc/[0-9]*/status 2>/dev/null | wc -l",
+            ]),
+            LONG,
+        )
+        .unwrap();
+    let count: usize = String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(count <= 4 + 3, "{count} processes");
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_killed() {
+    let mut hosted = Hosted::ephemeral();
+    let id = hosted.create(&pod(
+        "exec",
+        "Always",
+        json!([shell("main", "exec sleep 1000")]),
+    ));
+    hosted.wait(id, Until::Ready);
+    let error = hosted
+        .node
+        .output(
+            id,
+            "main",
+            Exec::new(["sleep", "1000"]),
+            Duration::from_millis(100),
+        )
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout, "{error}");
+    let output = hosted
+        .node
+        .output(id, "main", Exec::new(["no-such-program"]), LONG)
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("executable file not found"),
+        "{output:?}"
+    );
+    let error = hosted
+        .node
+        .output(id, "other", Exec::new(["true"]), LONG)
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
