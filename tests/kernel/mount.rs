@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use podlife::Kind;
+use podlife::linux::Process;
 use podlife::linux::mount::{Attributes, Beneath, Depth, Filesystem, Propagation, Tree, mounts};
+use podlife::linux::user::{IdMap, IdMaps};
+use podlife::namespace::{Namespace, NamespaceKind};
 
 use crate::nobody;
 
@@ -152,6 +155,57 @@ fn a_copied_tree_is_read_only_all_the_way_down() {
             assert_eq!(std::fs::read(target.join(path)).unwrap(), b"x");
         }
     });
+}
+
+/// What `hostUsers: false` needs: on disk 0 owns it, in the container 0 owns it, on the host that is 100000.
+#[test]
+fn ids_of_a_mount_are_those_of_a_user_namespace() {
+    use std::os::unix::fs::MetadataExt;
+    if skipped("mapped ids") {
+        return;
+    }
+    let folder = Folder::new("idmap");
+    let mut child = std::process::Command::new("unshare")
+        .args(["--user", "sleep", "600"])
+        .spawn()
+        .unwrap();
+    let process = Process::open(child.id()).unwrap();
+    let ours = Namespace::own(NamespaceKind::User).unwrap();
+    let user = loop {
+        let user = Namespace::of(&process, NamespaceKind::User).unwrap();
+        if user != ours {
+            break user;
+        }
+        std::thread::yield_now();
+    };
+    let range = [IdMap {
+        inside: 0,
+        outside: 100_000,
+        count: 65_536,
+    }];
+    let maps = IdMaps::new(range, range);
+    std::fs::write(format!("/proc/{}/uid_map", child.id()), maps.uid_map()).unwrap();
+    std::fs::write(format!("/proc/{}/gid_map", child.id()), maps.gid_map()).unwrap();
+    apart(|| {
+        let tmpfs = Filesystem::new("tmpfs")
+            .unwrap()
+            .mount(Attributes::NONE)
+            .unwrap();
+        tmpfs.attach(&folder.0).unwrap();
+        std::fs::write(folder.0.join("file"), "x").unwrap();
+        let tree = Tree::copy(&folder.0, Depth::One).unwrap();
+        match tree.map_ids(&user, Depth::One) {
+            Ok(()) => {
+                tree.attach(&folder.0).unwrap();
+                assert_eq!(
+                    std::fs::metadata(folder.0.join("file")).unwrap().uid(),
+                    100_000
+                );
+            }
+            Err(error) => println!("skipped: mapped ids: {error}"),
+        }
+    });
+    child.kill().and_then(|()| child.wait()).unwrap();
 }
 
 #[test]

@@ -174,3 +174,42 @@ impl Cgroup {
         .cure("see what they wait for: /proc/<pid>/stack, /proc/<pid>/wchan")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::linux::cgroup::Delegation;
+
+    /// The way of old kernels, which the kernel tests never take on a new one.
+    #[test]
+    fn without_cgroup_kill_a_forking_tree_is_killed_all_the_same() {
+        let root = match Delegation::find().unwrap() {
+            Delegation::Granted(root) => root,
+            Delegation::Missing(missing) => return println!("skipped: kill one by one: {missing}"),
+        };
+        let group = root
+            .create(&format!("podlife-unit-{}", std::process::id()))
+            .unwrap();
+        let inner = group.create("inner").unwrap();
+        let script = "echo 0 > $0/cgroup.procs; while :; do (sleep 600 &) ; sleep 0.001; done";
+        let mut shell = Command::new("sh");
+        let shell = shell
+            .args(["-c", script])
+            .arg(inner.path())
+            .stderr(Stdio::null());
+        let mut children: Vec<_> = (0..5).map(|_| shell.spawn().unwrap()).collect();
+        let (long, events) = (Duration::from_secs(30), group.events().unwrap());
+        while inner.processes().unwrap().len() < 20 {
+            std::thread::yield_now();
+        }
+        group.kill_each().unwrap();
+        let state = events.wait(long, |state| !state.populated).unwrap();
+        children
+            .iter_mut()
+            .for_each(|child| drop(child.kill().and_then(|()| child.wait())));
+        group.destroy(long).unwrap();
+        assert!(!state.populated && !group.path().exists());
+    }
+}

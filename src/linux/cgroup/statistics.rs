@@ -161,6 +161,27 @@ impl Cgroup {
         }))
     }
 
+    /// Asks the kernel to take so many bytes of memory back from it. `false`: it found less than that. May take long, and
+    /// does not change any limit. Linux 5.19.
+    pub fn reclaim(&self, bytes: u64) -> Result<bool> {
+        match self.write_raw("memory.reclaim", &bytes.to_string()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EAGAIN) => Ok(false),
+            Err(errno) => {
+                let error = Error::os(
+                    format!("reclaim memory from {}", self.path().display()),
+                    errno as i32,
+                );
+                let absent = errno == Errno::ENOENT;
+                Err(if absent {
+                    error.cure("it needs Linux 5.19 and the memory controller")
+                } else {
+                    error
+                })
+            }
+        }
+    }
+
     fn number(&self, file: &str) -> Result<Option<u64>> {
         Ok(self
             .optional(file)?
