@@ -210,6 +210,6 @@ mod tests {
             .iter_mut()
             .for_each(|child| drop(child.kill().and_then(|()| child.wait())));
         group.destroy(long).unwrap();
-        assert!(!state.populated && !group.path().exists());
+        assert!(!state.populated && !state.frozen && !group.path().exists());
     }
 }
