@@ -1,0 +1,263 @@
+//! Each example does what its name says: its rows, its output, its exit code, and nothing left behind.
+//!
+//! They run the built binaries as a user would, as whoever runs the tests: tests/run.sh does it as root and as nobody.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod run;
+
+use run::{Run, pod, text};
+
+#[test]
+fn auto_client_talks_to_auto_serve_until_ctrl_c() {
+    let mut run = Run::start(&[&pod("auto-pod")]);
+    run.line("NAME", |line| {
+        line.split_whitespace()
+            .eq(["NAME", "READY", "STATUS", "RESTARTS", "AGE"])
+    });
+    run.row("auto-pod", "2/2", "Running");
+    run.line("an answer", |line| {
+        line.starts_with("auto-client | answer ") && line.ends_with(" from auto-pod")
+    });
+    run.interrupt();
+    run.row("auto-pod", "2/2", "Terminating");
+    run.has("auto-serve | SIGTERM: goodbye");
+    assert_eq!(run.end().code, 0);
+}
+
+#[test]
+fn job_succeeds() {
+    let mut run = Run::start(&[&pod("job")]);
+    run.has("sum | the sum of 1 to 100 is 5050");
+    run.row("job", "0/1", "Completed");
+    assert_eq!(run.end().code, 0);
+}
+
+#[test]
+fn failing_job_fails() {
+    let mut run = Run::start(&[&pod("failing-job")]);
+    run.has("sum | no numbers to add");
+    run.row("failing-job", "0/1", "Error");
+    assert_eq!(run.end().code, 1);
+}
+
+#[test]
+fn init_containers_finish_in_order_and_again_after_a_failure() {
+    let run = Run::start(&[&pod("init-order")]);
+    let end = run.end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    end.in_order(&[
+        "first | not this time",
+        "Init:0/2",
+        "Init:1/2",
+        "main | the order was: first second",
+        "Completed",
+    ]);
+}
+
+#[test]
+fn crash_loop_backs_off() {
+    let mut run = Run::start(&[&pod("crash-loop")]);
+    run.row("crash-loop", "0/1", "Error");
+    run.row("crash-loop", "0/1", "CrashLoopBackOff");
+    run.interrupt();
+    let end = run.end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(
+        end.text.matches("crash | here I go").count() >= 2,
+        "it was restarted: {}",
+        end.text
+    );
+}
+
+#[test]
+fn slow_start_is_given_time() {
+    let mut run = Run::start(&[&pod("slow-start")]);
+    run.row("slow-start", "0/1", "Running");
+    run.has("slow | serving on port 8080");
+    let row = run.row("slow-start", "1/1", "Running");
+    assert_eq!(
+        row.split_whitespace().nth(3),
+        Some("0"),
+        "liveness waited: {row}"
+    );
+    run.interrupt();
+    assert_eq!(run.end().code, 0);
+}
+
+#[test]
+fn stubborn_is_killed_after_its_grace() {
+    let mut run = Run::start(&[&pod("stubborn")]);
+    run.has("stubborn | SIGTERM will not stop me");
+    run.interrupt();
+    let asked = std::time::Instant::now();
+    run.row("stubborn", "1/1", "Terminating");
+    let end = run.end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(
+        asked.elapsed().as_secs_f32() >= 3.0,
+        "its grace is 3 s: {}",
+        end.text
+    );
+    assert!(end.text.contains("137"), "it was killed: {}", end.text);
+}
+
+#[test]
+fn a_second_ctrl_c_kills_at_once() {
+    let mut run = Run::fed(
+        &["-"],
+        text("stubborn").replace("Seconds: 3", "Seconds: 600"),
+    );
+    run.has("stubborn | SIGTERM will not stop me");
+    run.interrupt();
+    run.row("stubborn", "1/1", "Terminating");
+    run.interrupt();
+    assert_eq!(run.end().code, 130);
+}
+
+#[test]
+fn the_sidecar_ships_every_line_and_does_not_keep_the_pod() {
+    let end = Run::start(&[&pod("sidecar-log")]).end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    for number in 1..=5 {
+        assert!(
+            end.text.contains(&format!("shipper | line {number}")),
+            "{}",
+            end.text
+        );
+    }
+}
+
+#[test]
+fn redis_php_is_probed_and_runs() {
+    let mut run = Run::start(&[&pod("redis-php")]);
+    run.row("redis-php", "2/2", "Running");
+    run.interrupt();
+    let end = run.end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(!end.text.contains("Unhealthy"), "{}", end.text);
+}
+
+#[test]
+fn json_is_one_status_a_line() {
+    let end = Run::start(&["--json", &pod("job")]).end();
+    assert_eq!(end.code, 0);
+    let statuses: Vec<serde_json::Value> = end
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let phases: Vec<&str> = statuses
+        .iter()
+        .map(|status| status["phase"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (phases.first(), phases.last()),
+        (Some(&"Pending"), Some(&"Succeeded"))
+    );
+    let last = &statuses.last().unwrap()["containerStatuses"][0];
+    assert_eq!(last["state"]["terminated"]["exitCode"], 0);
+}
+
+#[test]
+fn help_and_wrong_usage() {
+    let help = Run::start(&["--help"]).end();
+    assert_eq!(help.code, 0);
+    assert!(help.text.contains("usage: run [OPTIONS] MANIFEST"));
+    for (args, text) in [
+        (&[][..], "which manifest?"),
+        (&["--fast"], "there is no option --fast"),
+        (
+            &["--image", "busybox"],
+            "--image takes NAME=dir:PATH, not \"busybox\"",
+        ),
+        (&["a", "b"], "one manifest at a time, b is the second"),
+        (&["--state"], "--state needs a directory"),
+        (
+            &["no/such/pod.yaml"],
+            "could not read no/such/pod.yaml: No such file or directory",
+        ),
+    ] {
+        let end = Run::start(args).end();
+        assert_eq!(end.code, 2, "{args:?}: {}", end.text);
+        assert!(end.text.contains(text), "{args:?}: {}", end.text);
+    }
+}
+
+#[test]
+fn an_image_that_is_not_there_is_waited_for() {
+    let text = text("job").replace("podlife.local/host", "example.com/absent:1");
+    let mut run = Run::fed(&["-"], text);
+    run.row("job", "0/1", "ErrImagePull");
+    run.interrupt();
+    assert_eq!(run.end().code, 0);
+}
+
+#[test]
+fn a_program_that_is_not_there_fails_the_container() {
+    let text = text("job").replace("/bin/sh", "/bin/no-such-shell");
+    let end = Run::fed(&["-"], text).end();
+    assert_eq!(end.code, 1, "{}", end.text);
+    assert!(
+        end.text.contains("/bin/no-such-shell"),
+        "it is named: {}",
+        end.text
+    );
+}
+
+#[test]
+fn an_image_may_be_a_directory() {
+    // The host's own files again, under another name: it is the mapping that is tested.
+    let text = text("job").replace("podlife.local/host", "mine");
+    let end = Run::fed(&["--image", "mine=dir:/", "-"], text).end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(end.text.contains("5050"), "{}", end.text);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_used_is_explained() {
+    for (name, text, wanted) in [
+        ("not-yaml", "a: [b", &[][..]),
+        (
+            "not-a-pod",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n",
+            &["Service"],
+        ),
+        (
+            "no-containers",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n",
+            &["spec.containers"],
+        ),
+        (
+            "twins",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: b, image: c}\n  - {name: b, image: c}\n",
+            &["spec.containers[1].name", "Duplicate"],
+        ),
+        (
+            "wrong-type",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: b, image: c, command: echo}\n",
+            &["command"],
+        ),
+        (
+            "unknown-field",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: b, imge: c}\n",
+            &["spec.containers[0].imge", "did you mean image?", "6:"],
+        ),
+    ] {
+        let end = Run::fed(&["-"], text).end();
+        assert_eq!(end.code, 2, "{name}: {}", end.text);
+        for word in wanted {
+            assert!(
+                end.text.contains(word),
+                "{name} should say {word}: {}",
+                end.text
+            );
+        }
+    }
+}
+
+#[test]
+fn a_huge_manifest_is_refused_quickly() {
+    let end = Run::fed(&["-"], vec![b' '; 100 << 20]).end();
+    assert_eq!(end.code, 2, "{}", end.text);
+}
