@@ -15,6 +15,9 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+/// In place of the READY column.
+pub(crate) const ANY: &str = "*";
+
 /// No event takes longer unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -105,7 +108,10 @@ impl Run {
 
     /// Waits for the pod's row to be so.
     pub(crate) fn row(&mut self, name: &str, ready: &str, status: &str) -> String {
-        let is_it = |line: &str| line.split_whitespace().take(3).eq([name, ready, status]);
+        let is_it = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+            [a, b, c, ..] => a == name && c == status && (b == ready || ready == ANY),
+            _ => false,
+        };
         self.line(&format!("the row {name} {ready} {status}"), is_it)
     }
 
@@ -169,6 +175,33 @@ pub(crate) fn text(name: &str) -> String {
     fs::read_to_string(pod(name)).unwrap()
 }
 
+/// A directory that can be a container's root, until it is dropped.
+pub(crate) struct Root(pub(crate) PathBuf);
+
+impl Root {
+    /// `/bin/sh`, and the libraries it needs.
+    pub(crate) fn with_a_shell() -> Root {
+        let root = Root(std::env::temp_dir().join(format!("podlife-root-{}", std::process::id())));
+        let listed = Command::new("ldd").arg("/bin/sh").output().unwrap().stdout;
+        let listed = String::from_utf8(listed).unwrap();
+        let libraries = listed
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'));
+        for file in libraries.chain(["/bin/sh"]) {
+            let copy = root.0.join(&file[1..]);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(file, copy).unwrap();
+        }
+        root
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 fn root() -> PathBuf {
     // As at run time: the binary may have been copied to where another user can reach it.
     std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
@@ -195,7 +228,9 @@ fn binary(name: &str) -> PathBuf {
 fn read(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
-            if to.send(line).is_err() {
+            // Columns are padded: one space will do.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if to.send(words.join(" ")).is_err() {
                 return;
             }
         }
