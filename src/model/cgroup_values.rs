@@ -353,3 +353,109 @@ fn huge_pages(list: &ResourceList) -> impl Iterator<Item = (u64, u64)> {
 fn bytes(amount: Quantity) -> u64 {
     u64::try_from(amount.value()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Pod;
+
+    const GI: u64 = 1 << 30;
+
+    fn resources(json: &str) -> ResourceRequirements {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn host() -> CgroupHost {
+        CgroupHost {
+            memory_capacity: 40 * GI,
+            memory_allocatable: 32 * GI,
+            swap_capacity: 5 * GI,
+            swap_controller: true,
+            page_size: 4096,
+            huge_page_sizes: vec![2 << 20],
+        }
+    }
+
+    #[test]
+    fn nobody_is_throttled_below_its_request() {
+        let more_than_the_node = resources(r#"{"requests":{"memory":"64Gi"}}"#);
+        let qos = memory_qos(&more_than_the_node, 0.9, &host());
+        assert_eq!(
+            qos,
+            MemoryQos {
+                min: Some(64 * GI),
+                high: None
+            }
+        );
+        let unknown_node = CgroupHost {
+            memory_allocatable: 0,
+            ..host()
+        };
+        assert_eq!(
+            memory_qos(&resources("{}"), 0.9, &unknown_node),
+            MemoryQos::default()
+        );
+    }
+
+    #[test]
+    fn swap_goes_by_the_requested_part_of_memory() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"spec":{"containers":[
+                {"name":"part","resources":{"requests":{"memory":"8Gi"}}},
+                {"name":"fixed","resources":{"requests":{"memory":"1Gi"},"limits":{"memory":"1Gi"}}},
+                {"name":"nothing"},
+                {"name":"all and more","resources":{"requests":{"memory":"64Gi"}}}]}}"#,
+        )
+        .unwrap();
+        let rules = CgroupRules {
+            swap: SwapBehavior::LimitedSwap,
+            ..CgroupRules::default()
+        };
+        let swap = |host: &CgroupHost| -> Vec<Option<u64>> {
+            let containers = pod.spec.containers.iter();
+            containers
+                .map(|one| container_values(&pod.spec, one, &rules, host).memory_swap_max)
+                .collect()
+        };
+        assert_eq!(swap(&host()), [Some(GI), Some(0), Some(0), Some(0)]);
+        let without = CgroupHost {
+            swap_controller: false,
+            ..host()
+        };
+        assert_eq!(swap(&without), [None; 4]);
+    }
+
+    #[test]
+    fn huge_pages_are_limited_to_nothing_unless_asked_for() {
+        let pod: Pod = serde_json::from_str(r#"{"spec":{"containers":[{"name":"a"}]}}"#).unwrap();
+        let values = container_values(
+            &pod.spec,
+            &pod.spec.containers[0],
+            &CgroupRules::default(),
+            &host(),
+        );
+        let files = values.files(WeightFormula::Linear);
+        assert!(
+            files.contains(&("hugetlb.2MB.max".to_owned(), "0".to_owned())),
+            "{files:?}"
+        );
+        assert!(
+            files.contains(&("cpu.weight".to_owned(), "1".to_owned())),
+            "{files:?}"
+        );
+        assert!(
+            files.contains(&("cpu.max".to_owned(), "max 100000".to_owned())),
+            "{files:?}"
+        );
+    }
+
+    #[test]
+    fn units_of_pages() {
+        let units = [0, 1, 1 << 10, 2 << 20, 1 << 30, 3 << 20, 1 << 62].map(huge_page_unit);
+        let units: Vec<&str> = units
+            .iter()
+            .map(|unit| unit.as_deref().unwrap_or("none"))
+            .collect();
+        assert_eq!(units, ["none", "1B", "1KB", "2MB", "1GB", "none", "4096PB"]);
+    }
+}

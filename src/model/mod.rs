@@ -3,6 +3,12 @@
 //! The types are *open*: plain public fields in the API's shape, with its names in snake_case. Lists and maps that are
 //! absent are empty, everything else that may be absent is an `Option`, and each enum holds words it does not know as
 //! `Other`. So whatever the API's JSON can say can be held and printed again.
+//!
+//! Beside them stand the calculations that follow from a pod alone, each a module of pure functions over these types:
+//! amounts ([`quantity`], [`resource_sum`], [`qos`], [`oom_score`], [`cpu_share`], [`cgroup_values`], [`cgroup_name`],
+//! [`empty_dir`]), what a container runs ([`image`], [`command`], [`environment`], [`expansion`], [`field_path`],
+//! [`sysctl`], [`probe_target`]), its files ([`payload`] from [`objects`], [`hosts`], [`hostname`], [`dns`]) and its
+//! [`log`]. They are the kubelet's rules, and agree with its own test tables.
 
 mod absent;
 mod builder;

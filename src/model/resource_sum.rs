@@ -136,3 +136,34 @@ fn raise(maximum: &mut ResourceList, list: &ResourceList) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Pod;
+
+    fn cpu(spec: &str) -> (String, String) {
+        let pod: Pod = serde_json::from_str(&format!("{{\"spec\":{spec}}}")).unwrap();
+        let text = |list: ResourceList| amount(&list, "cpu").to_string();
+        (text(pod_requests(&pod.spec)), text(pod_limits(&pod.spec)))
+    }
+
+    #[test]
+    fn an_init_container_runs_beside_the_sidecars_started_before_it() {
+        let spec = r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}],"initContainers":[
+            {"name":"before","resources":{"requests":{"cpu":"5"}}},
+            {"name":"side","restartPolicy":"Always","resources":{"requests":{"cpu":"2"}}},
+            {"name":"after","resources":{"requests":{"cpu":"4"}}}]}"#;
+        // 5, then 2 and 4 together, then 2 and 1.
+        assert_eq!(cpu(spec).0, "6");
+    }
+
+    #[test]
+    fn the_pods_own_take_the_place_of_the_sum_and_overhead_comes_on_top() {
+        let spec = r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"1"},"limits":{"cpu":"2"}}}],
+            "resources":{"requests":{"cpu":"3"},"limits":{"memory":"1Gi"}},"overhead":{"cpu":"100m"}}"#;
+        assert_eq!(cpu(spec), ("3100m".to_owned(), "2100m".to_owned()));
+        let unlimited = r#"{"containers":[{"name":"a"}],"overhead":{"cpu":"100m"}}"#;
+        assert_eq!(cpu(unlimited), ("100m".to_owned(), "0".to_owned()));
+    }
+}
