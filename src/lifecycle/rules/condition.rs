@@ -1,6 +1,6 @@
 //! The conditions of a pod that the kubelet owns.
 //!
-//! Each is computed as a [`Condition`], whose message is put together only when it is printed; [`write`] puts it into a
+//! Each is computed as a [`Condition`], whose message is put together only when it is printed; [`write()`] puts it into a
 //! status in place.
 //!
 //! Source: `pkg/kubelet/status/generate.go` of Kubernetes.

@@ -1,6 +1,6 @@
 //! The kubelet's rules as pure functions: what the machine runs on, and what anyone may ask.
 //!
-//! They read a [`Shape`](shape::Shape), the spec in the form they run on, and [facts](facts) borrowed from whoever keeps
+//! They read a [`Shape`](shape::Shape), the spec in the form they run on, and [`facts`] borrowed from whoever keeps
 //! them. None has state, a clock, or an opinion of its own: where Kubernetes' behaviour is odd, so is theirs.
 
 pub mod backoff;
