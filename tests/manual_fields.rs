@@ -2,7 +2,8 @@
 //!
 //! After a change of the table: `PODLIFE_BLESS=1 cargo test --test manual_fields`.
 
-use std::fmt::Write;
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 
@@ -28,8 +29,7 @@ A row is also for everything below its field that has no row of its own. `contai
 ";
 
 fn page() -> String {
-    let mut page = HEAD.to_owned();
-    for row in TABLE {
+    let rows = TABLE.iter().map(|row| {
         let effect = match row.effect {
             Effect::Enforced => "enforced".to_owned(),
             Effect::NoEffect(why) => format!("no effect: {why}"),
@@ -40,9 +40,9 @@ fn page() -> String {
             .only_value()
             .map(|value| format!(" (`{value}`)"))
             .unwrap_or_default();
-        writeln!(page, "| `{}`{only} | {effect} |", row.field).unwrap();
-    }
-    page
+        format!("| `{}`{only} | {effect} |\n", row.field)
+    });
+    HEAD.to_owned() + &rows.collect::<String>()
 }
 
 #[test]

@@ -254,26 +254,23 @@ const NO_OBJECTS: &str =
 const VOLUME_LATER: &str = "not yet: a container that mounts it would not find its data";
 const WITHOUT: &str = "not yet: a container would see the wrong part of the volume";
 
-/// Fields that Kubernetes fills in and that have no effect here, with what it fills in.
-const IDLE_DEFAULTS: [(&str, &str); 7] = [
-    ("spec.enableServiceLinks", "true"),
-    ("spec.schedulerName", "default-scheduler"),
-    ("container.terminationMessagePath", "/dev/termination-log"),
-    ("container.terminationMessagePolicy", "File"),
-    ("container.resizePolicy.resourceName", ""),
-    ("container.resizePolicy.restartPolicy", "NotRequired"),
-    ("spec.volumes.hostPath.type", ""),
-];
-
+/// Whether the value of a field that has no effect here is what Kubernetes fills in.
 fn is_default(known: &str, value: &Value) -> bool {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let word = match known {
+        "spec.enableServiceLinks" => return value == true,
+        "container.resizePolicy" => {
+            let idle = |policy: &Value| policy["restartPolicy"] == "NotRequired";
+            return value
+                .as_array()
+                .is_some_and(|policies| policies.iter().all(idle));
+        }
+        "spec.schedulerName" => "default-scheduler",
+        "container.terminationMessagePath" => "/dev/termination-log",
+        "container.terminationMessagePolicy" => "File",
+        "spec.volumes.hostPath.type" => "",
+        _ => return false,
     };
-    let fits = |default: &str| default == text || known.ends_with(".resourceName");
-    IDLE_DEFAULTS
-        .iter()
-        .any(|(field, default)| *field == known && fits(default))
+    value == word
 }
 
 /// The truth about every field. The first row that fits a field decides, else the row of what it is in.
@@ -490,5 +487,31 @@ mod tests {
                 row.field
             );
         }
+    }
+
+    #[test]
+    fn what_defaults_add_is_not_reported_as_idle() {
+        let web = crate::model::Container::new("web", "nginx").limit("cpu", 1);
+        let pod = Pod::new("web").container(web).validate().unwrap();
+        let idle: Vec<&FieldLine> = pod.report().without_effect().collect();
+        assert!(idle.is_empty(), "{idle:?}");
+        assert!(pod.report().strict().is_ok());
+    }
+
+    #[test]
+    fn a_refused_field_is_an_error_everywhere() {
+        let claim = serde_json::json!({"name": "data", "iscsi": {"iqn": "x"}});
+        let volume = serde_json::from_value(claim).unwrap();
+        let web = crate::model::Container::new("web", "nginx");
+        let pod = Pod::new("web")
+            .container(web)
+            .volume(volume)
+            .validate()
+            .unwrap();
+        let errors = pod.report().accept().unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "spec.volumes[0].iscsi: forbidden: refused: one host cannot serve this volume"
+        );
     }
 }
