@@ -33,6 +33,8 @@ mod hook;
 pub mod hostname;
 pub mod hosts;
 pub mod image;
+#[cfg(feature = "k8s-openapi")]
+mod k8s;
 pub mod log;
 mod meta;
 mod network;

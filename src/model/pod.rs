@@ -11,8 +11,8 @@ use super::network::{DnsConfig, DnsPolicy, HostAlias};
 use super::quantity::Quantity;
 use super::resources::ResourceRequirements;
 use super::scheduling::{
-    Affinity, PodReadinessGate, PodResourceClaim, PodSchedulingGate, Toleration,
-    TopologySpreadConstraint,
+    Affinity, PodReadinessGate, PodResourceClaim, PodSchedulingGate, PodSchedulingGroup,
+    Toleration, TopologySpreadConstraint,
 };
 use super::security::PodSecurityContext;
 use super::status::PodStatus;
@@ -172,6 +172,9 @@ pub struct PodSpec {
     /// Which scheduler places it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler_name: Option<String>,
+    /// A group of pods to be scheduled together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduling_group: Option<PodSchedulingGroup>,
     /// While there is one the pod is not scheduled.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
     pub scheduling_gates: Vec<PodSchedulingGate>,

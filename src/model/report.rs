@@ -342,6 +342,7 @@ pub const TABLE: &[Row] = &[
         "spec.schedulingGates",
         "a gated pod must not start, and nobody opens its gates",
     ),
+    idle("spec.schedulingGroup", ONE_HOST),
     enforced("spec.securityContext"),
     idle("spec.securityContext.appArmorProfile", NOT_YET),
     idle(

@@ -87,6 +87,16 @@ pub struct PodSchedulingGate {
     pub name: String,
 }
 
+/// A group of pods that are scheduled together.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct PodSchedulingGroup {
+    /// The group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_group_name: Option<String>,
+}
+
 /// A claim for devices.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

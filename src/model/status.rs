@@ -80,6 +80,12 @@ text_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct PodStatus {
+    /// Requests of the pod itself granted by the node.
+    #[serde(
+        deserialize_with = "absent",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub allocated_resources: BTreeMap<String, Quantity>,
     /// Its conditions.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<PodCondition>,
@@ -108,6 +114,9 @@ pub struct PodStatus {
     /// Why it is as it is, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What claims take of the node's own resources.
+    #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
+    pub node_allocatable_resource_claim_statuses: Vec<NodeAllocatableResourceClaimStatus>,
     /// Where it may be scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nominated_node_name: Option<String>,
@@ -136,6 +145,9 @@ pub struct PodStatus {
     /// Where a resize stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
+    /// What is applied to the pod itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
     /// Of its resource claims.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
     pub resource_claim_statuses: Vec<PodResourceClaimStatus>,
@@ -203,6 +215,22 @@ pub struct PodResourceClaimStatus {
     /// The claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_claim_name: Option<String>,
+}
+
+/// What a claim takes of the node's own resources.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct NodeAllocatableResourceClaimStatus {
+    /// The containers that use the claim.
+    #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<String>,
+    /// The claim.
+    #[serde(deserialize_with = "absent")]
+    pub resource_claim_name: String,
+    /// How much, by resource.
+    #[serde(deserialize_with = "absent")]
+    pub resources: BTreeMap<String, Quantity>,
 }
 
 /// The claim made for extended resources.
@@ -448,4 +476,7 @@ pub struct ResourceHealth {
     /// The device.
     #[serde(rename = "resourceID", deserialize_with = "absent")]
     pub resource_id: String,
+    /// More about it, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! Volumes and their sources.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -437,6 +439,12 @@ pub struct PodCertificateProjection {
     /// Who signs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signer_name: Option<String>,
+    /// Told to the signer.
+    #[serde(
+        deserialize_with = "absent",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub user_annotations: BTreeMap<String, String>,
 }
 
 impl Volume {
