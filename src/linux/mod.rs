@@ -8,6 +8,7 @@ pub(crate) mod sys;
 pub mod capabilities;
 pub mod cgroup;
 pub mod clock;
+pub mod command;
 pub mod features;
 pub mod mount;
 pub mod namespace;
@@ -22,6 +23,7 @@ pub mod user;
 
 pub use capabilities::Capabilities;
 pub use clock::Clock;
+pub use command::Command;
 pub use features::Features;
 pub use process::Process;
 pub use reactor::Reactor;

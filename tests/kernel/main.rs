@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cgroup;
+mod command;
 mod mount;
 mod namespace;
 mod nobody;
