@@ -66,7 +66,7 @@ fn convert_statuses(case: &Case) -> Answer {
     let around = Around {
         pod_deleted: world.is_deleted(),
         restarting_all: case.input["allContainersRestarting"] == true,
-        regular_created: any_regular_created(shape, |index| world.seen(index)),
+        regular_created: any_regular_created(shape, None, |index| world.seen(index)),
     };
     let converted = by_slot.into_iter().map(|index| {
         let name = world.name(index);

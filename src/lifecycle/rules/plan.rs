@@ -448,3 +448,255 @@ fn is_changed(container: &ContainerView, seen: &Seen<'_>) -> bool {
     seen.newest()
         .is_some_and(|attempt| attempt.image != container.image)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{Attempt, Network, Sandbox, SandboxState};
+    use crate::model::Pod;
+    use crate::time::Now;
+
+    const RUNS: AttemptState = AttemptState::Running {
+        started: Now {
+            mono: crate::time::Mono::ZERO,
+            wall: crate::time::Wall::from_nanos(0),
+        },
+    };
+
+    fn exited(code: i32) -> AttemptState {
+        AttemptState::Exited(Exit {
+            code,
+            signal: None,
+            reason: "Error".into(),
+            message: None,
+            started: None,
+            finished: Now::default(),
+        })
+    }
+
+    /// Attempts of one container, the newest first, all made from image `i`.
+    fn attempts(states: &[AttemptState]) -> Vec<Attempt> {
+        let numbered = states.iter().zip((0..states.len() as u32).rev());
+        let attempt = |(state, number): (&AttemptState, u32)| Attempt {
+            number,
+            sandbox: 0,
+            restart_count: number,
+            created: Now::default(),
+            image: "i".into(),
+            state: state.clone(),
+        };
+        numbered.map(attempt).collect()
+    }
+
+    fn shape(spec: &str) -> Shape {
+        let pod: Pod = serde_json::from_str(&format!(r#"{{"spec": {spec}}}"#)).unwrap();
+        Shape::new(&pod)
+    }
+
+    fn planned(shape: &Shape, seen: &[Seen<'_>], restarting_all: bool) -> Plan {
+        let sandbox = Sandbox {
+            attempt: 0,
+            state: SandboxState::Ready,
+            network: Network::Pod,
+            ip: None,
+            created: Now::default(),
+        };
+        let pod = PodFacts {
+            sandboxes: &[sandbox],
+            ..PodFacts::default()
+        };
+        let mut todo = Plan::default();
+        plan(shape, &pod, |index| seen[index], restarting_all, &mut todo);
+        todo
+    }
+
+    const TWO: &str = r#"{"restartPolicy": "Never", "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]}"#;
+
+    #[test]
+    fn a_container_with_an_action_under_way_is_given_no_other() {
+        let shape = shape(TWO);
+        let (run, gone) = (attempts(&[RUNS]), attempts(&[]));
+        let failed = Results {
+            liveness: Some(ProbeResult::Failure),
+            ..Results::default()
+        };
+        let b = Seen {
+            attempts: &run,
+            ..Seen::default()
+        };
+        let a = Seen {
+            attempts: &run,
+            results: failed,
+            ..Seen::default()
+        };
+        let kill = Kill {
+            container: 0,
+            reason: KillReason::Liveness,
+            then: Then::Stay,
+        };
+        assert_eq!(planned(&shape, &[a, b], false).kill, [kill]);
+        let dying = Seen {
+            flight: Some(Flight::Killing(Then::Stay)),
+            ..a
+        };
+        assert!(planned(&shape, &[dying, b], false).is_empty());
+        let starting = Seen {
+            attempts: &gone,
+            flight: Some(Flight::Starting),
+            ..Seen::default()
+        };
+        assert!(planned(&shape, &[starting, b], false).is_empty());
+    }
+
+    #[test]
+    fn what_dies_to_stay_dead_does_not_keep_the_pod_and_what_comes_back_does() {
+        let shape = shape(TWO);
+        let (run, done) = (attempts(&[RUNS]), attempts(&[exited(0)]));
+        let b = Seen {
+            attempts: &done,
+            ..Seen::default()
+        };
+        let dying = |then| Seen {
+            attempts: &run,
+            flight: Some(Flight::Killing(then)),
+            ..Seen::default()
+        };
+        assert!(planned(&shape, &[dying(Then::Stay), b], false).kill_pod);
+        assert!(!planned(&shape, &[dying(Then::Start), b], false).kill_pod);
+    }
+
+    #[test]
+    fn a_verdict_is_kept_when_the_exit_comes() {
+        let shape = shape(TWO);
+        let done = attempts(&[exited(0)]);
+        let owed = |owed| Seen {
+            attempts: &done,
+            owed,
+            ..Seen::default()
+        };
+        assert_eq!(
+            planned(&shape, &[owed(Some(Then::Start)), owed(None)], false).start,
+            [0]
+        );
+        assert!(planned(&shape, &[owed(Some(Then::Stay)), owed(None)], false).kill_pod);
+    }
+
+    #[test]
+    fn in_a_new_sandbox_a_verdict_beats_success() {
+        let shape = shape(
+            r#"{"restartPolicy": "OnFailure", "containers": [{"name": "a"}, {"name": "b"}]}"#,
+        );
+        let done = attempts(&[exited(0)]);
+        let seen = |owed| Seen {
+            attempts: &done,
+            owed,
+            ..Seen::default()
+        };
+        let (mut todo, pod) = (Plan::default(), PodFacts::default());
+        plan(
+            &shape,
+            &pod,
+            |index| seen((index == 1).then_some(Then::Start)),
+            false,
+            &mut todo,
+        );
+        assert_eq!((todo.create_sandbox, &*todo.start), (Some(0), &[1][..]));
+        plan(&shape, &pod, |_| seen(None), false, &mut todo);
+        assert_eq!((todo.kill_pod, todo.create_sandbox), (true, None));
+    }
+
+    #[test]
+    fn a_start_under_way_holds_the_init_containers_back() {
+        let shape = shape(
+            r#"{"initContainers": [{"name": "x"}, {"name": "y"}], "containers": [{"name": "a"}]}"#,
+        );
+        let none = Seen::default();
+        let starting = Seen {
+            flight: Some(Flight::Starting),
+            ..none
+        };
+        assert!(planned(&shape, &[starting, none, none], false).is_empty());
+        let done = attempts(&[exited(0)]);
+        let x = Seen {
+            attempts: &done,
+            ..none
+        };
+        assert_eq!(planned(&shape, &[x, none, none], false).start, [1]);
+        assert!(planned(&shape, &[x, starting, none], false).is_empty());
+        // The one that runs again after a crash has an old record: that one counts for nothing meanwhile.
+        let again = Seen {
+            attempts: &done,
+            flight: Some(Flight::Starting),
+            ..none
+        };
+        assert!(planned(&shape, &[x, again, none], false).is_empty());
+    }
+
+    #[test]
+    fn a_dying_sidecar_holds_nobody_back() {
+        let shape = shape(
+            r#"{"initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}], "containers": [{"name": "a"}]}"#,
+        );
+        let run = attempts(&[RUNS]);
+        let dying = Seen {
+            attempts: &run,
+            flight: Some(Flight::Killing(Then::Start)),
+            ..Seen::default()
+        };
+        let todo = planned(&shape, &[dying, Seen::default()], false);
+        assert_eq!((&*todo.start, &*todo.kill), (&[1][..], &[][..]));
+    }
+
+    #[test]
+    fn the_evidence_of_a_restart_of_all_goes_last() {
+        let rule = r#"[{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}]"#;
+        let shape = shape(&format!(
+            r#"{{"containers": [{{"name": "a", "restartPolicy": "Never", "restartPolicyRules": {rule}}}, {{"name": "b"}}]}}"#
+        ));
+        let (one, two) = (attempts(&[exited(1), exited(0)]), attempts(&[RUNS]));
+        let a = Seen {
+            attempts: &one,
+            ..Seen::default()
+        };
+        let b = Seen {
+            attempts: &two,
+            ..Seen::default()
+        };
+        let reset = |container, attempt, kill| Reset {
+            container,
+            attempt,
+            kill,
+        };
+        let all = [reset(0, 0, false), reset(1, 0, true), reset(0, 1, false)];
+        assert_eq!(planned(&shape, &[a, b], true).reset, all);
+        // While one is going, the evidence stays, and nothing starts.
+        let going = Seen {
+            flight: Some(Flight::Resetting),
+            ..b
+        };
+        let todo = planned(&shape, &[a, going], true);
+        assert_eq!((&*todo.reset, todo.start.len()), (&all[..1], 0));
+        // Once nothing is left the pod begins again.
+        assert_eq!(planned(&shape, &[Seen::default(); 2], true).start, [0, 1]);
+    }
+
+    #[test]
+    fn what_left_the_spec_is_killed() {
+        let mut shape = shape(TWO);
+        let pod: Pod =
+            serde_json::from_str(r#"{"spec": {"containers": [{"name": "b", "image": "i"}]}}"#)
+                .unwrap();
+        shape.amend(&pod);
+        let run = attempts(&[RUNS]);
+        let runs = Seen {
+            attempts: &run,
+            ..Seen::default()
+        };
+        let kill = Kill {
+            container: 0,
+            reason: KillReason::Removed,
+            then: Then::Stay,
+        };
+        assert_eq!(planned(&shape, &[runs, runs], false).kill, [kill]);
+    }
+}

@@ -30,15 +30,25 @@ pub struct Around {
     pub pod_deleted: bool,
     /// All containers are restarting in place.
     pub restarting_all: bool,
-    /// Some regular container has a record, of whatever sandbox: [`any_regular_created`].
+    /// Some regular container was made: [`any_regular_created`].
     pub regular_created: bool,
 }
 
-/// Whether some regular container has a record that proves it was made.
-pub fn any_regular_created<'s>(shape: &Shape, seen: impl Fn(usize) -> Seen<'s>) -> bool {
-    let created =
-        |index: &usize| !matches!(seen(*index).state(), None | Some(AttemptState::Unknown));
-    shape.regular.iter().any(created)
+/// Whether some regular container has a record that proves it was made, in this sandbox. `None` is in any: all that the
+/// kubelet can tell.
+pub fn any_regular_created<'s>(
+    shape: &Shape,
+    sandbox: Option<u32>,
+    seen: impl Fn(usize) -> Seen<'s>,
+) -> bool {
+    let is_proof = |attempt: &Attempt| {
+        attempt.state != AttemptState::Unknown
+            && sandbox.is_none_or(|sandbox| sandbox == attempt.sandbox)
+    };
+    shape
+        .regular
+        .iter()
+        .any(|index| seen(*index).newest().is_some_and(is_proof))
 }
 
 /// The id that is published for an attempt: `podlife://<pod uid>/<container>/<number>`.
@@ -113,10 +123,10 @@ pub fn convert(
             facts.of_records(status, newest, older.first(), is_new)
         }
     };
+    let shows = facts.with_start_error(status, seen, shows);
     if seen.attempts.is_empty() && !matches!(shows.state, State::Old) {
         scribe.forget(status);
     }
-    let shows = facts.with_start_error(status, seen, shows);
     scribe.write(status, shows);
     scribe.pen.changed
 }
@@ -279,7 +289,7 @@ impl Facts<'_> {
         };
         let is_done = match (self.container.role, seen.state()) {
             (Role::Init | Role::Sidecar, Some(AttemptState::Exited(exit))) => exit.code == 0,
-            (Role::Init, None) => matches!(shows.state, State::MadeUp(0, ..)),
+            (Role::Init, None) => self.around.regular_created,
             _ => false,
         };
         if is_done || !should_start(self.container, seen, self.around.pod_deleted) {

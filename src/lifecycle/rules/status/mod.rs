@@ -16,7 +16,7 @@ use std::mem::take;
 
 use super::condition::{self, Condition, all_containers_restarting, containers_ready, holds};
 use super::condition::{initialized, ready, ready_to_start, restarting_all};
-use super::facts::{PodFacts, Seen};
+use super::facts::{Flight, PodFacts, Seen, Then};
 use super::phase::{PhaseFacts, Statuses, phase};
 use super::rewrite::Pen;
 use super::sandbox::sandbox_problem;
@@ -59,7 +59,9 @@ impl Projection {
 /// A terminal phase, once published, stays. One that is new is withheld, with its reason and message, until
 /// [`PodFacts::terminal`]: until then something might still run. Conditions that are not the kubelet's stay as they are.
 ///
-/// Reads everything in [`PodFacts`] and [`Seen`] but flight. Writes everything but `qosClass`, `hostIP(s)`, and what
+/// No phase is terminal while a container is being started, or was killed or removed to be started again.
+///
+/// Reads everything in [`PodFacts`] and [`Seen`]. Writes everything but `qosClass`, `hostIP(s)`, and what
 /// [`convert`] leaves alone.
 ///
 /// ```
@@ -87,8 +89,11 @@ pub fn project<'s>(
     now: Wall,
 ) -> Projection {
     let (containers, readiness) = containers(status, shape, pod, &seen);
-    let computed = phase_now(status, shape, pod, &seen);
+    let mut computed = phase_now(status, shape, pod, &seen);
     let before = status.phase.clone();
+    if is_terminal(&computed) && !pod.terminal && is_to_run(shape, status, &seen) {
+        computed = before.clone().unwrap_or(Phase::Pending);
+    }
     let decided = decide(
         computed,
         [pod.decided, before.as_ref()],
@@ -159,10 +164,11 @@ pub fn containers<'s>(
 ) -> (u64, u64) {
     let laid_out = lay_out(status, shape);
     let was_restarting = holds(&status.conditions, &ConditionType::AllContainersRestarting);
+    let current = pod.sandboxes.first().map(|newest| newest.attempt);
     let around = Around {
         pod_deleted: pod.deleted,
         restarting_all: restarting_all(shape, &seen, was_restarting),
-        regular_created: !shape.init.is_empty() && any_regular_created(shape, &seen),
+        regular_created: !shape.init.is_empty() && any_regular_created(shape, current, &seen),
     };
     let mut changed = if laid_out { u64::MAX } else { 0 };
     let mut readiness = 0;
@@ -318,6 +324,26 @@ fn decide(
         .unwrap_or(computed)
 }
 
+/// Whether some container that shows as ended is about to run: it is being started, or was killed to be. The kubelet kills and
+/// starts in one step, between which no status is made.
+fn is_to_run<'s>(shape: &Shape, status: &PodStatus, seen: impl Fn(usize) -> Seen<'s>) -> bool {
+    let is_next = |index: usize| {
+        let seen = seen(index);
+        let flies = matches!(
+            seen.flight,
+            Some(Flight::Starting | Flight::Resetting | Flight::Killing(Then::Start))
+        );
+        flies || seen.owed == Some(Then::Start)
+    };
+    let was_restarting = holds(&status.conditions, &ConditionType::AllContainersRestarting);
+    shape
+        .init
+        .iter()
+        .chain(&shape.regular)
+        .any(|index| is_next(*index))
+        || restarting_all(shape, &seen, was_restarting)
+}
+
 /// Reason and message belong to a phase, and go with it.
 fn publish(status: &mut PodStatus, decided: &Phase, eviction: Option<&Eviction>) {
     if status.phase.as_ref() != Some(decided) {
@@ -442,4 +468,260 @@ pub fn is_kubelets(type_: &ConditionType) -> bool {
 
 fn bit(index: usize) -> u64 {
     1 << index.min(63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::rules::facts::{ProbeResult, Results};
+    use crate::lifecycle::{Attempt, AttemptState, Exit, Failure, Network, Sandbox};
+    use crate::model::Pod;
+    use crate::time::Now;
+    use proptest::prelude::*;
+
+    /// What is known of one container, owned.
+    #[derive(Clone, Debug)]
+    struct Known {
+        attempts: Vec<Attempt>,
+        results: Results,
+        start_error: Option<Failure>,
+        owed: Option<Then>,
+    }
+
+    fn state() -> impl Strategy<Value = AttemptState> {
+        let exited = |code| {
+            AttemptState::Exited(Exit {
+                code,
+                signal: None,
+                reason: if code == 0 { "Completed" } else { "Error" }.into(),
+                message: (code == 3).then(|| "last words".into()),
+                started: Some(Now::default()),
+                finished: Now::default(),
+            })
+        };
+        prop_oneof![
+            Just(AttemptState::Created),
+            Just(AttemptState::Running {
+                started: Now::default()
+            }),
+            prop_oneof![Just(0), Just(1), Just(3)].prop_map(exited),
+        ]
+    }
+
+    fn known() -> impl Strategy<Value = Known> {
+        let result = || {
+            proptest::option::of(prop_oneof![
+                Just(ProbeResult::Success),
+                Just(ProbeResult::Failure),
+                Just(ProbeResult::Unknown),
+            ])
+        };
+        let then = prop_oneof![Just(Then::Start), Just(Then::Stay)];
+        let attempts = (proptest::collection::vec((state(), 0..2u32), 0..3), 0..4u32);
+        let attempts = attempts.prop_map(|(states, first)| {
+            let numbered = states
+                .into_iter()
+                .zip(0..)
+                .map(move |((state, sandbox), place)| Attempt {
+                    number: first + 2 - place,
+                    sandbox,
+                    restart_count: first + 2 - place,
+                    created: Now::default(),
+                    image: "i".into(),
+                    state,
+                });
+            numbered.collect()
+        });
+        let error = proptest::option::of(Just(Failure::new("CrashLoopBackOff", "back-off 10s")));
+        (
+            attempts,
+            result(),
+            result(),
+            error,
+            proptest::option::of(then),
+        )
+            .prop_map(|(attempts, readiness, startup, start_error, owed)| Known {
+                attempts,
+                results: Results {
+                    liveness: None,
+                    readiness,
+                    startup,
+                },
+                start_error,
+                owed,
+            })
+    }
+
+    const POD: &str = r#"{"metadata": {"uid": "u", "generation": 2}, "spec": {"restartPolicy": "OnFailure",
+        "initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always", "startupProbe": {}}],
+        "containers": [{"name": "b", "readinessProbe": {}}, {"name": "a", "restartPolicy": "Never"}]}}"#;
+
+    fn sandbox(state: SandboxState) -> Sandbox {
+        Sandbox {
+            attempt: 1,
+            state,
+            network: Network::Pod,
+            ip: Some("10.0.0.2".into()),
+            created: Now::default(),
+        }
+    }
+
+    fn seen(known: &Known) -> Seen<'_> {
+        Seen {
+            attempts: &known.attempts,
+            results: known.results,
+            start_error: known.start_error.as_ref(),
+            flight: None,
+            owed: known.owed,
+        }
+    }
+
+    proptest! {
+        /// Whatever was published and whatever is known now: the second look changes nothing, and says so.
+        #[test]
+        fn a_projection_is_a_fixed_point(
+            before in proptest::collection::vec(known(), 4),
+            after in proptest::collection::vec(known(), 4),
+            ready: bool, deleted: bool, terminal: bool,
+        ) {
+            let pod: Pod = serde_json::from_str(POD).unwrap();
+            let shape = Shape::new(&pod);
+            let sandboxes = [sandbox(if ready { SandboxState::Ready } else { SandboxState::NotReady })];
+            let facts = PodFacts { sandboxes: &sandboxes, deleted, terminal, ..PodFacts::default() };
+            let mut status = PodStatus::default();
+            project(&mut status, &shape, &PodFacts::default(), |index| seen(&before[index]), Wall::from_secs(1));
+            project(&mut status, &shape, &facts, |index| seen(&after[index]), Wall::from_secs(2));
+            let once = status.clone();
+            let again = project(&mut status, &shape, &facts, |index| seen(&after[index]), Wall::from_secs(3));
+            prop_assert!(again.is_empty(), "{again:?}");
+            prop_assert_eq!(&status, &once);
+            prop_assert_eq!(once.phase.as_ref().is_some_and(is_terminal) && !terminal, false);
+        }
+
+        /// In place, and made anew from the same, are the same: a terminal phase apart, which is not withheld there.
+        #[test]
+        fn in_place_is_as_made_anew(now in proptest::collection::vec(known(), 4), deleted: bool, terminal: bool) {
+            let pod: Pod = serde_json::from_str(POD).unwrap();
+            let shape = Shape::new(&pod);
+            let sandboxes = [sandbox(SandboxState::Ready)];
+            let facts = PodFacts { sandboxes: &sandboxes, deleted, terminal, ..PodFacts::default() };
+            let now: Vec<Known> = now.into_iter().map(|known| Known { owed: None, ..known }).collect();
+            let empty = PodStatus::default();
+            let made = generate(&shape, &empty, &empty, &facts, |index| seen(&now[index]), Wall::from_secs(1));
+            let mut status = PodStatus::default();
+            let found = project(&mut status, &shape, &facts, |index| seen(&now[index]), Wall::from_secs(1));
+            prop_assert_eq!(Some(&found.phase), made.phase.as_ref());
+            status.phase = Some(found.phase);
+            prop_assert_eq!(status, made);
+        }
+    }
+
+    #[test]
+    fn the_end_is_withheld_until_nothing_runs_and_then_stays() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"spec": {"restartPolicy": "Never", "containers": [{"name": "a"}]}}"#,
+        )
+        .unwrap();
+        let shape = Shape::new(&pod);
+        let failed = Exit {
+            code: 1,
+            signal: None,
+            reason: "Error".into(),
+            message: None,
+            started: None,
+            finished: Now::default(),
+        };
+        let attempt = Attempt {
+            number: 0,
+            sandbox: 0,
+            restart_count: 0,
+            created: Now::default(),
+            image: "".into(),
+            state: AttemptState::Exited(failed),
+        };
+        let attempts = [attempt];
+        let seen = |_| Seen {
+            attempts: &attempts,
+            ..Seen::default()
+        };
+        let mut status = PodStatus::default();
+        let ending = project(
+            &mut status,
+            &shape,
+            &PodFacts::default(),
+            seen,
+            Wall::default(),
+        );
+        assert_eq!((ending.phase, &status.phase), (Phase::Failed, &None));
+        let facts = PodFacts {
+            terminal: true,
+            ..PodFacts::default()
+        };
+        assert!(project(&mut status, &shape, &facts, seen, Wall::default()).phase_changed);
+        assert_eq!(status.phase, Some(Phase::Failed));
+        let none = project(
+            &mut status,
+            &shape,
+            &facts,
+            |_| Seen::default(),
+            Wall::default(),
+        );
+        assert_eq!(
+            (none.phase, status.phase),
+            (Phase::Failed, Some(Phase::Failed))
+        );
+    }
+
+    #[test]
+    fn nothing_ends_while_a_container_is_to_run() {
+        let pod: Pod = serde_json::from_str(
+            r#"{"spec": {"restartPolicy": "OnFailure", "containers": [{"name": "a"}]}}"#,
+        )
+        .unwrap();
+        let shape = Shape::new(&pod);
+        let done = Exit {
+            code: 0,
+            signal: None,
+            reason: "Completed".into(),
+            message: None,
+            started: None,
+            finished: Now::default(),
+        };
+        let attempt = Attempt {
+            number: 0,
+            sandbox: 0,
+            restart_count: 0,
+            created: Now::default(),
+            image: "".into(),
+            state: AttemptState::Exited(done),
+        };
+        let attempts = [attempt];
+        let mut status = PodStatus {
+            phase: Some(Phase::Running),
+            ..PodStatus::default()
+        };
+        for (flight, owed, phase) in [
+            (None, Some(Then::Start), Phase::Running),
+            (Some(Flight::Starting), None, Phase::Running),
+            (None, None, Phase::Succeeded),
+        ] {
+            let seen = |_| Seen {
+                attempts: &attempts,
+                flight,
+                owed,
+                ..Seen::default()
+            };
+            assert_eq!(
+                project(
+                    &mut status,
+                    &shape,
+                    &PodFacts::default(),
+                    seen,
+                    Wall::default()
+                )
+                .phase,
+                phase
+            );
+        }
+    }
 }
