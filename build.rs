@@ -7,13 +7,23 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=src/pause");
-    for shared in ["wire.rs", "flat.rs"] {
-        println!("cargo::rerun-if-changed=src/linux/pause/{shared}");
+    for shared in [
+        "pause/wire.rs",
+        "pause/words.rs",
+        "pause/flat.rs",
+        "sys/raw.rs",
+    ] {
+        println!("cargo::rerun-if-changed=src/linux/{shared}");
     }
     println!("cargo::rerun-if-changed=build.rs");
     if variable("CARGO_CFG_TARGET_OS") != "linux" {
         return;
     }
+    let architecture = variable("CARGO_CFG_TARGET_ARCH");
+    assert!(
+        ["x86_64", "aarch64"].contains(&architecture.as_str()),
+        "podlife runs pods on x86_64 and aarch64 only, not on {architecture}"
+    );
     let output = Path::new(&variable("OUT_DIR")).join("pause");
     let mut compiler = compiler(&output);
     let done = compiler

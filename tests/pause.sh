@@ -26,6 +26,11 @@ main() {
             skip "build for $target" "rustup target add $target"
         fi
     done
+    if command -v cc >/dev/null; then
+        check "build with cc, where there is no rust-lld" build_with_cc
+    else
+        skip "build with cc" "cc is missing"
+    fi
     echo "$passed passed $failed failed $skipped skipped"
     [ $failed = 0 ]
 }
@@ -43,6 +48,13 @@ build() {
     options
     [ "${1%musl}" = "$1" ] || options+=(-Clink-self-contained=no)
     rustc "${options[@]}" --target "$1" -Copt-level="$2" -o "$made/$1-$2" -D warnings src/pause/main.rs
+}
+
+build_with_cc() {
+    rustc --edition=2024 --crate-name=podlife_pause --crate-type=bin -Cpanic=abort -Crelocation-model=static \
+        -Ccodegen-units=1 -Clto=fat -Cdebuginfo=0 -Cforce-unwind-tables=no -Ctarget-feature=+crt-static \
+        -Copt-level=z -Clinker=cc -Clink-arg=-nostartfiles -Clink-arg=-nostdlib -Clink-arg=-static \
+        -o "$made/with-cc" -D warnings src/pause/main.rs && defined "$made/with-cc"
 }
 
 # The same as in build.rs, which see, but for the symbols: they are needed here.

@@ -4,8 +4,8 @@
 //! nothing, opens no file of its own accord, and blocks on nothing but its one epoll. [`serve`] is its main loop,
 //! [`child`] what its children do before they are containers, [`logger`] the one that writes the logs.
 //!
-//! The embedder has arranged its descriptors: 3 is the connection, 4 the sandbox's own plan, then the listener and the
-//! embedder's pidfd if the first argument names them, then the plan's handles.
+//! The embedder has arranged its descriptors: 3 is the connection, 4 the sandbox's own plan, then those that the first
+//! argument has a letter for (`l`istener, `e`mbedder's pidfd, `cgroup.kill`), then the plan's handles.
 #![no_std]
 #![no_main]
 #![no_builtins]
@@ -74,7 +74,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 extern "C" fn main(block: *const usize) -> ! {
     let connection = Fd::own(CONNECTION);
     match boot(block, &connection) {
-        Ok((listener, embedder)) => Pause::new(connection, listener, embedder).run(),
+        Ok(given) => Pause::new(connection, given).run(),
         Err(failure) => {
             let report = Report::SetUpFailed { failure }.encode();
             let _ = channel::send(connection.raw(), &report, &[]);
@@ -83,10 +83,18 @@ extern "C" fn main(block: *const usize) -> ! {
     }
 }
 
-type Failed<T> = core::result::Result<T, Failure>;
+/// What pause may be given for its whole life.
+pub struct Given {
+    /// A bound socket for embedders to come.
+    pub listener: Option<Fd>,
+    /// The process whose end is the pod's.
+    pub embedder: Option<Fd>,
+    /// The pod's `cgroup.kill`.
+    pub kill: Option<Fd>,
+}
 
 /// Makes the process what it shall be, whatever it inherited, and does the sandbox's own plan.
-fn boot(block: *const usize, connection: &Fd) -> Failed<(Option<Fd>, Option<Fd>)> {
+fn boot(block: *const usize, connection: &Fd) -> core::result::Result<Given, Failure> {
     let of_pause = |errno: kernel::Errno| Failure {
         step: Failure::PAUSE,
         errno: errno.0,
@@ -96,26 +104,21 @@ fn boot(block: *const usize, connection: &Fd) -> Failed<(Option<Fd>, Option<Fd>)
     let mut next = PLAN;
     let mut take = || {
         next += 1;
-        kernel::close_on_exec(next - 1)
-            .map(|()| Fd::own(next - 1))
-            .map_err(of_pause)
+        kernel::close_on_exec(next - 1).map_err(of_pause)?;
+        Ok(Fd::own(next - 1))
     };
     let plan = take()?;
-    let word = kernel::argument(block, 1);
-    let listener = if word.contains(&b'l') {
-        Some(take()?)
-    } else {
-        None
-    };
-    let embedder = if word.contains(&b'e') {
-        Some(take()?)
-    } else {
-        None
+    let letters = kernel::argument(block, 1);
+    let mut take_if = |letter| letters.contains(&letter).then(&mut take).transpose();
+    let given = Given {
+        listener: take_if(b'l')?,
+        embedder: take_if(b'e')?,
+        kill: take_if(b'k')?,
     };
     let plan = walk::plan(plan.raw())?;
     walk::Walk::new(next, plan.header.handles).all(&plan)?;
     kernel::close_from(next);
-    Ok((listener, embedder))
+    Ok(given)
 }
 
 /// Dumpable first: until then another process of the same user could look into us.

@@ -1,5 +1,6 @@
 //! Starting a pause process so that the embedder never has a child.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -25,7 +26,11 @@ pub struct Sandbox<'a> {
     pub set_up: &'a Plan,
     /// A socket from [`listener`](Sandbox::listener) for embedders to come.
     pub listener: Option<BorrowedFd<'a>>,
-    /// The pod ends with this process, or with the connection, whatever comes first.
+    /// An open `cgroup.kill` of the pod's cgroup, which pause writes to when it ends the pod: for a pod without a PID
+    /// namespace of its own, whose processes do not end with pause.
+    pub kill: Option<BorrowedFd<'a>>,
+    /// The pod ends with this process, or with the connection, whatever comes first. Without a listener it always ends with
+    /// the connection.
     pub ephemeral: bool,
 }
 
@@ -42,13 +47,13 @@ pub enum User {
 impl<'a> Sandbox<'a> {
     /// A sandbox with nothing of its own.
     pub fn new(set_up: &'a Plan) -> Sandbox<'a> {
-        let (namespaces, user) = (Namespaces::NONE, User::Host);
         Sandbox {
-            namespaces,
-            user,
+            namespaces: Namespaces::NONE,
+            user: User::Host,
             cgroup: None,
             set_up,
             listener: None,
+            kill: None,
             ephemeral: false,
         }
     }
@@ -81,25 +86,25 @@ pub struct Pause {
 /// What the kernel refused, and the usual cure.
 pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
     let failed = |what: &'static str| move |errno: Errno| Error::os(what, errno as i32);
-    let program = memfd::sealed(c"podlife-pause", super::PROGRAM)
-        .map_err(failed("put the pause program into memory"))?;
+    let program = memfd::program(c"podlife-pause", super::PROGRAM).map_err(|errno| {
+        let error = Error::os("put the pause program into memory", errno as i32);
+        error.cure("set the sysctl vm.memfd_noexec to 0 or 1")
+    })?;
     let plan = memfd::sealed(c"podlife-plan", &sandbox.set_up.encode()?)
         .map_err(failed("hand a plan to pause"))?;
     let (ours, theirs) = socket::pair().map_err(failed("make a socket pair"))?;
     let embedder = sandbox.ephemeral.then(Process::own).transpose()?;
-    let given = [
-        sandbox.listener,
-        embedder.as_ref().map(|embedder| embedder.as_fd()),
+    let embedder = embedder.as_ref().map(|embedder| embedder.as_fd());
+    let optional = [
+        ("l", sandbox.listener),
+        ("e", embedder),
+        ("k", sandbox.kill),
     ];
-    let word = match given {
-        [None, None] => c"",
-        [Some(_), None] => c"l",
-        [None, Some(_)] => c"e",
-        [Some(_), Some(_)] => c"le",
-    };
+    let letters = optional.map(|(letter, fd)| if fd.is_some() { letter } else { "" });
+    let word = CString::new(letters.concat()).unwrap_or_default();
     let fds: Vec<_> = [theirs.as_fd(), plan.as_fd()]
         .into_iter()
-        .chain(given.into_iter().flatten())
+        .chain(optional.into_iter().filter_map(|(_, fd)| fd))
         .chain(sandbox.set_up.handles())
         .map(|fd| fd.as_raw_fd())
         .collect();
@@ -110,7 +115,7 @@ pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
     }
     let orphan = Orphan {
         program: program.as_fd(),
-        argv: &[c"podlife-pause", word],
+        argv: &[c"podlife-pause", &word],
         fds: &fds,
         namespaces: u64::from(namespaces.bits()),
         cgroup: sandbox.cgroup,
@@ -157,6 +162,9 @@ fn explain(stage: Stage, errno: Errno, namespaces: Namespaces) -> Error {
     };
     let error = Error::os(attempt, errno as i32);
     match (stage, errno) {
+        (_, Errno::ENOSYS) => {
+            error.cure("use Linux 5.14 or later; in a container, let its seccomp profile allow clone3")
+        }
         (Stage::Clone, Errno::EPERM) if !namespaces.contains(Namespaces::USER) => {
             error.cure("run as root, or give the pod a user namespace")
         }

@@ -293,6 +293,14 @@ impl fmt::Display for Step {
             Step::Mask(path) => write!(f, "mask {}", path.display()),
             Step::ReadOnly(path) => write!(f, "make {} read-only", path.display()),
             Step::Pivot => write!(f, "change to the new root"),
+            _ => self.describe_file(f),
+        }
+    }
+}
+
+impl Step {
+    fn describe_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Step::Directory { path, mode } => write!(
                 f,
                 "make the directory {} with mode {mode:o}",
@@ -342,10 +350,7 @@ impl fmt::Display for Step {
             _ => self.describe_process(f),
         }
     }
-}
 
-impl Step {
-    /// The steps that are about the process, not about files.
     fn describe_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Sysctl { name, value } => write!(f, "set the sysctl {name} to {value}"),
@@ -376,6 +381,12 @@ impl Step {
             Step::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
             Step::ParentDeath => write!(f, "ask to die with pause"),
             Step::Terminal => write!(f, "take standard input as the terminal"),
+            _ => self.describe_credentials(f),
+        }
+    }
+
+    fn describe_credentials(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Step::OwnStreams { uid, gid } => {
                 write!(f, "give the standard streams to user {uid}, group {gid}")
             }

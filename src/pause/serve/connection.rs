@@ -46,6 +46,7 @@ impl Pause {
     /// The newest connection wins; what the old one was owed, the new one asks for.
     pub(super) fn accept(&mut self) {
         let Some(Ok(connection)) = self
+            .given
             .listener
             .as_ref()
             .map(|listener| kernel::accept(listener.raw()))
@@ -95,7 +96,7 @@ impl Pause {
     }
 
     fn hang_up(&mut self) {
-        if self.embedder.is_some() || self.listener.is_none() {
+        if self.given.embedder.is_some() || self.given.listener.is_none() {
             self.end();
         }
         self.disconnect();

@@ -4,6 +4,7 @@ mod connection;
 mod output;
 mod start;
 
+use crate::Given;
 use crate::entry::{Entries, State, Unsent};
 use crate::kernel::{self, EPOLLIN, Epoll, Event, Fd, Result};
 use crate::logger;
@@ -24,8 +25,7 @@ pub struct Pause {
     children: Fd,
     own: Fd,
     connection: Option<Fd>,
-    listener: Option<Fd>,
-    embedder: Option<Fd>,
+    given: Given,
     logger: Option<logger::Client>,
     entries: Entries,
     /// An answer that found no room; while it waits, no further request is read.
@@ -41,17 +41,17 @@ fn or_end<T>(result: Result<T>) -> T {
 }
 
 impl Pause {
-    pub fn new(connection: Fd, listener: Option<Fd>, embedder: Option<Fd>) -> Pause {
+    pub fn new(connection: Fd, given: Given) -> Pause {
         let epoll = or_end(Epoll::new());
         let children = or_end(kernel::child_signals());
         or_end(epoll.add(children.raw(), EPOLLIN, CHILDREN));
         or_end(epoll.add(connection.raw(), EPOLLIN, CONNECTION));
-        if let Some(listener) = &listener {
+        if let Some(listener) = &given.listener {
             or_end(kernel::non_blocking(listener.raw()));
             or_end(kernel::listen(listener.raw()));
             or_end(epoll.add(listener.raw(), EPOLLIN, LISTENER));
         }
-        if let Some(embedder) = &embedder {
+        if let Some(embedder) = &given.embedder {
             or_end(epoll.add(embedder.raw(), EPOLLIN, EMBEDDER));
         }
         Pause {
@@ -59,8 +59,7 @@ impl Pause {
             children,
             own: or_end(kernel::pidfd_open(kernel::own_pid())),
             connection: Some(connection),
-            listener,
-            embedder,
+            given,
             logger: None,
             entries: Entries::new(),
             answer: Some((Report::Ready { at: kernel::now() }, None)),
@@ -91,10 +90,13 @@ impl Pause {
         }
     }
 
-    /// As PID 1 our end is everybody's. Outside of their namespace we can only kill those we made.
+    /// As PID 1 our end is everybody's. Outside of their namespace we kill those we made, and the cgroup with all the rest.
     fn end(&mut self) -> ! {
         for process in self.entries.iter_mut().filter_map(|entry| entry.alive()) {
             let _ = kernel::pidfd_send_signal(process.raw(), SIGKILL);
+        }
+        if let Some(kill) = &self.given.kill {
+            let _ = kernel::write(kill.raw(), b"1");
         }
         kernel::exit(0)
     }

@@ -269,3 +269,18 @@ fn other_users_cannot_look_into_pause() {
     };
     assert!(other("ls") && !other("cat"));
 }
+
+#[test]
+fn root_may_run_a_pod_in_a_user_namespace_too() {
+    let plan = set_up();
+    let mut pod = TestPod::of(&Sandbox {
+        user: podlife::linux::pause::User::Single,
+        ..sandbox(&plan)
+    });
+    let plan = shell(host_container(), "id -u; readlink /proc/self/ns/user");
+    let (_, text) = pod.run(Key::container(0, 0), &plan);
+    let (id, namespace) = text.split_once('\n').unwrap();
+    let own = std::fs::read_link("/proc/self/ns/user").unwrap();
+    assert_eq!(id, "0");
+    assert_ne!(namespace.trim_end(), own.to_str().unwrap());
+}

@@ -1,12 +1,13 @@
 //! The steps of a plan, done for real.
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use podlife::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Namespaces, Plan, Source, Step,
 };
-use podlife::linux::pause::{Key, Start};
+use podlife::linux::pause::{Input, Key, Output, Start};
 
 use crate::nobody;
 use crate::sandbox::{TestPod, host_container, shell};
@@ -416,4 +417,46 @@ fn a_plan_without_a_program_sets_up_the_whole_pod() {
         &shell(host_container(), "cat /mnt/shared; hostname"),
     );
     assert_eq!(text, "for all\nrenamed\n");
+}
+
+#[test]
+fn standard_streams_can_be_given_to_the_containers_user() {
+    if !nobody::is_root() {
+        return println!("skipped: streams of another user: a single-id user namespace has none");
+    }
+    let credentials = |own: bool| {
+        let mut plan = host_container();
+        plan.extend(own.then_some(Step::OwnStreams {
+            uid: 1234,
+            gid: 1234,
+        }));
+        plan.push(Step::Gid(1234)).push(Step::Uid(1234));
+        shell(plan, "echo here > /dev/stdout")
+    };
+    let mut pod = TestPod::new();
+    assert_eq!(
+        pod.run(Key::container(0, 0), &credentials(true)).1,
+        "here\n"
+    );
+    // The hole without it: a pipe of pause's that the container may write to, but not open.
+    let (exit, text) = pod.run(Key::container(0, 1), &credentials(false));
+    assert!(
+        exit.code() != 0 && text.contains("Permission denied"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_terminal_controls_the_session() {
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let mut plan = host_container();
+    plan.push(Step::Terminal);
+    let plan = shell(plan, "tty -s && echo > /dev/tty && exit 21");
+    let mut pod = TestPod::new();
+    pod.start(Start {
+        stdin: Input::Fd(pty.slave.as_fd()),
+        stdout: Output::Fd(pty.slave.as_fd()),
+        ..Start::new(FIRST, &plan)
+    });
+    assert_eq!(pod.exit(FIRST).code(), 21);
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use podlife::linux::pause::plan::Namespaces;
+use podlife::linux::pause::plan::{Namespaces, Plan};
 use podlife::linux::pause::{Connection, Key, Output, Pause, Report, Request, Sandbox, Start};
 use podlife::linux::process::{Exit, Signal};
 use podlife::{Kind, linux::Process};
@@ -54,37 +54,62 @@ fn killing_pause_ends_whatever_a_container_did_to_get_away() {
     assert_eq!(read_all(reader), "");
 }
 
-#[test]
-fn a_pod_in_the_hosts_pid_namespace_is_ended_by_its_cgroup() {
-    if !nobody::is_root() {
-        return println!("skipped: a hostPID pod: no cgroup is delegated to this user");
-    }
-    let Some(scratch) = Scratch::new("a hostPID pod") else {
-        return;
-    };
-    let directory = std::fs::File::open(scratch.0.path()).unwrap();
+/// A hostPID pod with a container that got away; the pipe's end is the end of all that came of it.
+fn host_pid_pod(cgroup: &Scratch, ephemeral: bool) -> (TestPod, std::os::fd::OwnedFd) {
+    let directory = std::fs::File::open(cgroup.0.path()).unwrap();
+    let mut kill = std::fs::File::options();
+    let kill = kill
+        .write(true)
+        .open(cgroup.0.path().join("cgroup.kill"))
+        .unwrap();
     let plan = set_up();
     let namespaces = Namespaces::MOUNT | Namespaces::NET | Namespaces::UTS | Namespaces::IPC;
     let mut pod = TestPod::of(&Sandbox {
         namespaces,
         cgroup: Some(directory.as_fd()),
+        kill: Some(kill.as_fd()),
+        ephemeral,
         ..sandbox(&plan)
     });
-    let mut getaway_plan = podlife::linux::pause::Plan::new(Namespaces::MOUNT);
-    getaway_plan.extend(host_container().steps().iter().cloned());
-    let getaway_plan = shell(getaway_plan, getaway());
+    let mut plan = Plan::new(Namespaces::MOUNT);
+    plan.extend(host_container().steps().iter().cloned());
+    let plan = shell(plan, getaway());
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let stdout = Output::Fd(writer.as_fd());
     pod.start(Start {
-        stdout: Output::Fd(writer.as_fd()),
-        ..Start::new(FIRST, &getaway_plan)
+        stdout,
+        ..Start::new(FIRST, &plan)
     });
-    drop(writer);
     assert_eq!(nix::unistd::read(&reader, &mut [0; 16]), Ok(6));
-    pod.pause.process.signal(Signal::KILL).unwrap();
-    assert!(pod.pause.process.wait(Some(PATIENCE)).unwrap());
-    // The hole that the pod's PID namespace closes: here they are, still.
+    (pod, reader)
+}
+
+#[test]
+fn a_pod_in_the_hosts_pid_namespace_is_ended_by_its_cgroup() {
+    if !nobody::is_root() {
+        return println!("skipped: a hostPID pod: no cgroup is delegated to this user");
+    }
+    let Some(cgroup) = Scratch::new("a hostPID pod") else {
+        return;
+    };
+    let (pod, reader) = host_pid_pod(&cgroup, false);
+    drop(pod);
+    // The hole that the pod's PID namespace closes: pause was killed, and here they are, still.
     assert!(!ended_within_patience(&reader, 50));
-    std::fs::write(scratch.0.path().join("cgroup.kill"), "1").unwrap();
+    std::fs::write(cgroup.0.path().join("cgroup.kill"), "1").unwrap();
+    assert!(ended_within_patience(&reader, PATIENCE.as_millis() as u16));
+}
+
+#[test]
+fn an_ephemeral_pod_in_the_hosts_pid_namespace_ends_with_its_connection() {
+    if !nobody::is_root() {
+        return println!("skipped: an ephemeral hostPID pod: no cgroup is delegated to this user");
+    }
+    let Some(cgroup) = Scratch::new("an ephemeral hostPID pod") else {
+        return;
+    };
+    let (mut pod, reader) = host_pid_pod(&cgroup, true);
+    pod.send(Request::Quit);
     assert!(ended_within_patience(&reader, PATIENCE.as_millis() as u16));
 }
 
@@ -129,7 +154,7 @@ fn a_lost_connection_loses_no_exit() {
     let (waits, go) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     let dies = shell(host_container(), "read line; exit 17");
     let lives = shell(host_container(), "exec sleep 1000");
-    let mut broken = podlife::linux::pause::Plan::new(Namespaces::MOUNT);
+    let mut broken = Plan::new(Namespaces::MOUNT);
     broken.execute(["/no/such/program"], [""]).unwrap();
     let input = podlife::linux::pause::Input::Fd(waits.as_fd());
     let process = pod.start(Start {
