@@ -206,3 +206,44 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn flat(record: &Record<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record.encode(|piece| bytes.extend_from_slice(piece));
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_comes_back_as_it_was(
+            op in 1..OPERATIONS.len(),
+            handle in any::<u16>(),
+            number in any::<[u64; 3]>(),
+            text in any::<[Vec<u8>; 3]>(),
+            more in any::<Vec<u8>>(),
+        ) {
+            let text = text.each_ref().map(|text| text.as_slice());
+            let record = Record { op: OPERATIONS[op], handle, number, text };
+            let mut bytes = flat(&record);
+            prop_assert_eq!(bytes.len(), record.size());
+            prop_assert!(Record::decode(&bytes[..bytes.len() - 1]).is_none());
+            bytes.extend_from_slice(&more);
+            let (back, rest) = Record::decode(&bytes).unwrap();
+            prop_assert_eq!((back.op, back.handle, back.number, back.text), (record.op, handle, number, text));
+            prop_assert_eq!(rest, &more);
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange_to_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some((record, rest)) = Record::decode(&bytes) {
+                prop_assert_eq!(record.size() + rest.len(), bytes.len());
+            }
+            let _ = Header::decode(&bytes);
+        }
+    }
+}

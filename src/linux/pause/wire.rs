@@ -423,3 +423,95 @@ impl Report {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = Key> {
+        any::<[u32; 3]>().prop_map(|[container, attempt, exec]| Key {
+            container,
+            attempt,
+            exec,
+        })
+    }
+
+    fn at() -> impl Strategy<Value = At> {
+        any::<(u64, i64)>().prop_map(|(mono, wall)| At { mono, wall })
+    }
+
+    fn failure() -> impl Strategy<Value = Failure> {
+        any::<(u32, i32)>().prop_map(|(step, errno)| Failure { step, errno })
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        let start = (key(), proptest::option::of(key()), any::<u32>());
+        prop_oneof![
+            start.prop_map(|(key, join, carried)| Request::Start {
+                key,
+                join,
+                carried: Carried(carried)
+            }),
+            (key(), any::<u32>()).prop_map(|(key, signal)| Request::Signal { key, signal }),
+            any::<[u32; 3]>().prop_map(|[ticket, family, kind]| Request::Socket {
+                ticket,
+                family,
+                kind
+            }),
+            key().prop_map(|key| Request::Acknowledge { key }),
+            Just(Request::List),
+            key().prop_map(|key| Request::Rotate { key }),
+            Just(Request::Quit),
+        ]
+    }
+
+    fn report() -> impl Strategy<Value = Report> {
+        let exited = (key(), any::<i32>(), at(), at());
+        prop_oneof![
+            at().prop_map(|at| Report::Ready { at }),
+            failure().prop_map(|failure| Report::SetUpFailed { failure }),
+            (key(), at()).prop_map(|(key, at)| Report::Started { key, at }),
+            (key(), failure()).prop_map(|(key, failure)| Report::StartFailed { key, failure }),
+            exited.prop_map(|(key, status, started, ended)| Report::Exited {
+                key,
+                status,
+                started,
+                ended
+            }),
+            (key(), any::<bool>())
+                .prop_map(|(key, complete)| Report::OutputEnded { key, complete }),
+            key().prop_map(|key| Report::Rotated { key }),
+            any::<(u32, i32)>().prop_map(|(ticket, errno)| Report::Socket { ticket, errno }),
+            Just(Report::Listed),
+            (any::<u32>(), key(), any::<i32>()).prop_map(|(request, key, errno)| Report::Refused {
+                request,
+                key,
+                errno
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_comes_back_as_it_was(request in request(), report in report(), failure in failure()) {
+            prop_assert_eq!(Request::decode(&request.encode()), Ok(request));
+            prop_assert_eq!(Report::decode(&report.encode()), Ok(report));
+            prop_assert_eq!(Failure::from_bytes(failure.to_bytes()), failure);
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange_to_be_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let of_another_size = bytes.len() != MESSAGE_SIZE;
+            prop_assert!(!of_another_size || Request::decode(&bytes) == Err(Malformed));
+            prop_assert!(!of_another_size || Report::decode(&bytes) == Err(Malformed));
+        }
+
+        #[test]
+        fn descriptors_stand_in_the_order_of_their_bits(carried in any::<u32>()) {
+            let carried = Carried(carried);
+            let positions: Vec<_> = (0..8).filter_map(|bit| carried.position(1 << bit)).collect();
+            prop_assert_eq!(positions, (0..carried.count()).collect::<Vec<_>>());
+        }
+    }
+}

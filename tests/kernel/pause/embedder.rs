@@ -201,7 +201,7 @@ fn a_forked_holder_of_the_connection_does_not_keep_an_ephemeral_pod_alive() {
             ..sandbox(&plan)
         });
         let copy = pod.pause.connection.as_fd().try_clone_to_owned().unwrap();
-        let holder = std::process::Command::new("sleep")
+        let mut holder = std::process::Command::new("sleep")
             .arg("1000")
             .stdin(copy)
             .spawn()
@@ -211,9 +211,8 @@ fn a_forked_holder_of_the_connection_does_not_keep_an_ephemeral_pod_alive() {
             pod.pause.process.pid().unwrap().unwrap(),
             holder.id()
         );
-        loop {
-            std::thread::park();
-        }
+        holder.wait().unwrap();
+        return;
     }
     let mut embedder = std::process::Command::new("/proc/self/exe")
         .args(["pause::embedder::a_forked_holder_of_the_connection_does_not_keep_an_ephemeral_pod_alive"])

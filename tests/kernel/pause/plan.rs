@@ -374,7 +374,7 @@ fn limits_and_the_score_of_the_oom_killer_are_set() {
             required: false,
         },
     ]);
-    const NOFILE: u32 = libc::RLIMIT_NOFILE as u32;
+    const NOFILE: u32 = 7; // RLIMIT_NOFILE
     plan.push(Step::Rlimit {
         resource: NOFILE,
         soft: 77,
