@@ -17,7 +17,7 @@ use std::time::Duration;
 use args::{Command, Options};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podlife::linux::Clock;
-use podlife::model::{Phase, Pod, Valid};
+use podlife::model::{ContainerStatus, Phase, Pod, Valid};
 use podlife::node::{ContainerChange, Delete, Event, EventKind, LogOptions, Logs};
 use podlife::{Error, Node, PodId};
 use screen::Screen;
@@ -129,6 +129,7 @@ impl Show {
     /// Shows everything until the pod is gone; the exit code.
     fn watch(mut self) -> podlife::Result<u8> {
         let mut code = None;
+        self.follow_recovered()?;
         self.show_pod();
         while !self.gone {
             self.wait()?;
@@ -176,16 +177,17 @@ impl Show {
             }
             self.screen.event(&event);
             if let Some(name) = container(&event, ContainerChange::Started) {
-                self.follow(name)?;
+                self.follow(name, None)?;
             }
             self.gone |= event.kind == EventKind::Deleted;
         }
         Ok(())
     }
 
-    fn follow(&mut self, container: &str) -> podlife::Result<()> {
+    fn follow(&mut self, container: &str, tail: Option<u64>) -> podlife::Result<()> {
         let options = LogOptions {
             follow: true,
+            tail,
             ..LogOptions::default()
         };
         let logs = self.node.logs(self.pod, container, options)?;
@@ -195,6 +197,31 @@ impl Show {
             line: Vec::new(),
         });
         Ok(())
+    }
+
+    /// A pod from the state directory: its containers run already.
+    fn follow_recovered(&mut self) -> podlife::Result<()> {
+        let Some(pod) = self.node.pod(self.pod) else {
+            return Ok(());
+        };
+        let status = pod.status();
+        let all = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses);
+        let running = |status: &&ContainerStatus| {
+            status
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
+        };
+        let names: Vec<String> = all
+            .filter(running)
+            .map(|status| status.name.clone())
+            .collect();
+        names
+            .iter()
+            .try_for_each(|name| self.follow(name, Some(10)))
     }
 
     fn take_output(&mut self) {

@@ -6,7 +6,7 @@
 
 mod run;
 
-use run::{ANY, Root, Run, pod, text};
+use run::{ANY, Folder, Run, pod, text};
 
 #[test]
 fn auto_client_talks_to_auto_serve_until_ctrl_c() {
@@ -163,6 +163,26 @@ fn json_is_one_status_a_line() {
 }
 
 #[test]
+fn a_pod_with_a_state_directory_outlives_its_embedder() {
+    let state = Folder::new("state");
+    let args = ["--state", &state.0.display().to_string(), &pod("auto-pod")];
+    let mut first = Run::start(&args);
+    first.has("auto-client | answer");
+    first.kill();
+    let mut second = Run::start(&args);
+    second.row("auto-pod", "2/2", "Running");
+    second.has("auto-client | answer");
+    second.interrupt();
+    let end = second.end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(
+        !end.text.contains("Started container"),
+        "nothing was started anew: {}",
+        end.text
+    );
+}
+
+#[test]
 fn recover_loses_nothing() {
     let end = Run::example("recover", &[], "").end();
     assert_eq!(end.code, 0, "{}", end.text);
@@ -237,7 +257,7 @@ fn a_program_that_is_not_there_fails_the_container() {
 
 #[test]
 fn an_image_may_be_a_directory() {
-    let directory = Root::with_a_shell();
+    let directory = Folder::with_a_shell();
     let image = format!("mine=dir:{}", directory.0.display());
     let text = text("job").replace("podlife.local/host", "mine");
     let end = Run::fed(&["--image", &image, "-"], text).end();

@@ -120,6 +120,12 @@ impl Run {
         signal::kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
     }
 
+    /// SIGKILL: what it started lives on.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end, and that nothing is left.
     pub(crate) fn end(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
@@ -175,13 +181,18 @@ pub(crate) fn text(name: &str) -> String {
     fs::read_to_string(pod(name)).unwrap()
 }
 
-/// A directory that can be a container's root, until it is dropped.
-pub(crate) struct Root(pub(crate) PathBuf);
+/// A directory, until it is dropped.
+pub(crate) struct Folder(pub(crate) PathBuf);
 
-impl Root {
-    /// `/bin/sh`, and the libraries it needs.
-    pub(crate) fn with_a_shell() -> Root {
-        let root = Root(std::env::temp_dir().join(format!("podlife-root-{}", std::process::id())));
+impl Folder {
+    pub(crate) fn new(name: &str) -> Folder {
+        let name = format!("podlife-{name}-{}", std::process::id());
+        Folder(std::env::temp_dir().join(name))
+    }
+
+    /// A container's root: `/bin/sh` and the libraries it needs.
+    pub(crate) fn with_a_shell() -> Folder {
+        let root = Folder::new("root");
         let listed = Command::new("ldd").arg("/bin/sh").output().unwrap().stdout;
         let listed = String::from_utf8(listed).unwrap();
         let libraries = listed
@@ -196,7 +207,7 @@ impl Root {
     }
 }
 
-impl Drop for Root {
+impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
