@@ -199,6 +199,13 @@ fn recover_loses_nothing() {
 }
 
 #[test]
+fn namespace_shows_what_is_shared() {
+    let end = Run::example("namespace", &[], "").end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    end.in_order(&["mount its own", "ipc shared", "pid its own", "net its own"]);
+}
+
+#[test]
 fn cgroup_ends_everything_in_it() {
     let end = Run::example("cgroup", &[], "").end();
     assert_eq!(end.code, 0, "{}", end.text);
