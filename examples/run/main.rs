@@ -55,9 +55,7 @@ fn fail(code: u8, why: &str) -> ExitCode {
 }
 
 fn run(options: &Options) -> ExitCode {
-    let pod = match read(&options.manifest)
-        .and_then(|text| Valid::try_from(&*text).map_err(|why| why.to_string()))
-    {
+    let pod = match read(&options.manifest).and_then(|text| parse(&text)) {
         Ok(pod) => pod,
         Err(why) => return fail(USAGE, &why),
     };
@@ -65,6 +63,13 @@ fn run(options: &Options) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(why) => fail(NODE, &why.to_string()),
     }
+}
+
+/// What cannot be met here is an error too, and not only a note.
+fn parse(text: &str) -> Result<Valid<Pod>, String> {
+    let pod = Valid::<Pod>::try_from(text).map_err(|why| why.to_string())?;
+    pod.report().accept().map_err(|why| why.to_string())?;
+    Ok(pod)
 }
 
 fn read(path: &str) -> Result<String, String> {
@@ -103,10 +108,13 @@ impl Show {
         let signals = signals().map_err(|why| Error::io("catch Ctrl-C", why))?;
         let mut node = image::add(Node::options(), options)?.open()?;
         let names = pod.spec.init_containers.iter().chain(&pod.spec.containers);
-        let screen = Screen::new(
+        let mut screen = Screen::new(
             options.json,
             names.map(|container| container.name.clone()).collect(),
         );
+        for line in pod.report().without_effect() {
+            screen.note(&format!("{}: {}", line.field, line.effect));
+        }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let running = node
             .find(namespace, pod.metadata.name.as_deref().unwrap_or_default())

@@ -110,7 +110,8 @@ impl Node {
     /// Takes on a pod: a [`Pod`], a [`Valid<Pod>`](Valid), or its manifest as text.
     ///
     /// # Errors
-    /// The pod is invalid, one of that name exists, or it could not be written down. Then nothing has changed.
+    /// The pod is invalid or has a field that is [refused](crate::manual::fields), one of that name exists, or it could not be written
+    /// down. Then nothing has changed.
     pub fn create<P>(&mut self, pod: P) -> Result<PodId>
     where
         P: TryInto<Valid<Pod>>,
@@ -124,6 +125,7 @@ impl Node {
     /// # Errors
     /// As for [`create`](Node::create).
     pub fn create_with(&mut self, pod: Valid<Pod>, options: PodOptions) -> Result<PodId> {
+        pod.report().accept()?;
         let id = match pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty()) {
             Some(uid) => uid.parse()?,
             None => self.host.ids.next(),

@@ -315,6 +315,19 @@ fn a_manifest_that_cannot_be_used_is_explained() {
 }
 
 #[test]
+fn a_field_without_effect_is_said_and_a_refused_one_is_an_error() {
+    let field = |text: &str| {
+        self::text("job").replace("  restartPolicy", &format!("  {text}\n  restartPolicy"))
+    };
+    let end = Run::fed(&["-"], field("nodeName: elsewhere")).end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(end.text.contains("spec.nodeName"), "{}", end.text);
+    let end = Run::fed(&["-"], field("schedulingGates: [{name: a}]")).end();
+    assert_eq!(end.code, 2, "{}", end.text);
+    assert!(end.text.contains("spec.schedulingGates"), "{}", end.text);
+}
+
+#[test]
 fn a_huge_manifest_is_refused_quickly() {
     let end = Run::fed(&["-"], vec![b' '; 100 << 20]).end();
     assert_eq!(end.code, 2, "{}", end.text);
