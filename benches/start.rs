@@ -21,7 +21,7 @@ mod linux {
     use nix::mount::{MntFlags, MsFlags};
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use podlife::linux::pause::plan::{Attributes, Namespaces, Plan, Propagation, Source, Step};
-    use podlife::linux::pause::{Key, Report, Request, Sandbox, Start, User, spawn};
+    use podlife::linux::pause::{Key, Program, Report, Request, Sandbox, Start, User, spawn};
     use podlife::linux::process::Signal;
 
     const ROUNDS: usize = 200;
@@ -33,9 +33,10 @@ mod linux {
         } else {
             3
         };
+        let program = Program::load().unwrap();
         let mut times: [Vec<Duration>; 4] = Default::default();
         for _ in 0..rounds {
-            let (spawned, ready, started) = podlife();
+            let (spawned, ready, started) = podlife(&program);
             for (times, time) in times.iter_mut().zip([bare(), started, spawned, ready]) {
                 times.push(time);
             }
@@ -59,7 +60,7 @@ mod linux {
         nix::unistd::geteuid().is_root()
     }
 
-    fn podlife() -> (Duration, Duration, Duration) {
+    fn podlife(program: &Program) -> (Duration, Duration, Duration) {
         let namespaces = Namespaces::PID
             | Namespaces::MOUNT
             | Namespaces::NET
@@ -71,7 +72,9 @@ mod linux {
             .push(Step::Loopback);
         let user = if is_root() { User::Host } else { User::Single };
         let begin = Instant::now();
+        let program = Some(program);
         let sandbox = Sandbox {
+            program,
             namespaces,
             user,
             ephemeral: true,

@@ -6,6 +6,7 @@
 use crate::channel;
 use crate::kernel::{self, EPOLLIN, Epoll, Errno, Event, Fd, Result};
 use crate::line::{self, CONTENT_MAX, Stream, Tag};
+use crate::slots::Slots;
 use crate::wire::{Carried, Key, MESSAGE_SIZE, Report, Request};
 
 /// As many as pause has entries.
@@ -107,7 +108,7 @@ struct Pipe {
 
 struct Logger {
     epoll: Epoll,
-    logs: [Option<Log>; LOGS_MAX],
+    logs: Slots<Log>,
     output: Lines,
     /// Pause is gone: the end comes with the last pipe's.
     orphan: bool,
@@ -124,7 +125,7 @@ impl Logger {
         };
         Ok(Logger {
             epoll,
-            logs: [const { None }; LOGS_MAX],
+            logs: Slots::new(LOGS_MAX)?,
             output,
             orphan: false,
         })
@@ -140,7 +141,7 @@ impl Logger {
                     token => self.read((token / 2) as usize, (token % 2) as usize),
                 }
             }
-            if self.orphan && self.logs.iter().all(Option::is_none) {
+            if self.orphan && self.logs.position(|_| true).is_none() {
                 kernel::exit(0);
             }
         }
@@ -176,7 +177,7 @@ impl Logger {
     }
 
     fn add(&mut self, key: Key, file: Fd, pipes: [Option<Fd>; 2]) {
-        let Some(index) = self.logs.iter().position(Option::is_none) else {
+        let Some(index) = self.logs.vacant() else {
             return tell(Report::OutputEnded {
                 key,
                 complete: false,
@@ -194,18 +195,21 @@ impl Logger {
                 filled: 0,
             })
         });
-        self.logs[index] = Some(Log {
-            key,
-            file,
-            pipes,
-            dropped: 0,
-            torn: false,
-        });
+        self.logs.put(
+            index,
+            Log {
+                key,
+                file,
+                pipes,
+                dropped: 0,
+                torn: false,
+            },
+        );
         self.close_if_ended(index);
     }
 
     fn rotate(&mut self, key: Key, file: Fd) {
-        if let Some(log) = self.logs.iter_mut().flatten().find(|log| log.key == key) {
+        if let Some(log) = self.logs.iter_mut().find(|log| log.key == key) {
             log.file = file;
             log.torn = false;
         }
@@ -214,7 +218,7 @@ impl Logger {
 
     /// One read of one pipe, so that a flood in one does not keep the others waiting.
     fn read(&mut self, index: usize, stream: usize) {
-        let Some(log) = self.logs.get_mut(index).and_then(Option::as_mut) else {
+        let Some(log) = self.logs.at(index) else {
             return;
         };
         let Some(pipe) = &mut log.pipes[stream] else {
@@ -266,10 +270,8 @@ impl Logger {
     }
 
     fn close_if_ended(&mut self, index: usize) {
-        let ended = self.logs[index]
-            .as_ref()
-            .is_some_and(|log| log.pipes.iter().all(Option::is_none));
-        if let Some(log) = self.logs[index].take_if(|_| ended) {
+        let ended = |log: &mut Log| log.pipes.iter().all(Option::is_none);
+        if let Some(log) = self.logs.take_if(index, ended) {
             let key = log.key;
             drop(log);
             tell(Report::OutputEnded {

@@ -27,6 +27,7 @@ mod numbers;
 #[path = "../linux/sys/raw.rs"]
 mod raw;
 mod serve;
+mod slots;
 mod walk;
 #[path = "../linux/pause/wire.rs"]
 #[allow(dead_code)]

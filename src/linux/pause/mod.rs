@@ -16,7 +16,7 @@ mod wire;
 
 pub use connection::{Cgroup, Connection, Input, Output, Report, Request, Start};
 pub use plan::Plan;
-pub use spawn::{Pause, Sandbox, User, spawn};
+pub use spawn::{Pause, Program, Sandbox, User, spawn};
 pub use wire::{Failure, Key};
 
 /// The program, built by `build.rs`.

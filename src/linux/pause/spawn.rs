@@ -16,6 +16,8 @@ use crate::{Error, Kind, Result};
 /// A pod's infrastructure before there is a pod: what [`spawn`] makes.
 #[derive(Clone, Copy, Debug)]
 pub struct Sandbox<'a> {
+    /// The program, if it shall be shared with other sandboxes: 50 KB of memory less for each.
+    pub program: Option<&'a Program>,
     /// The namespaces it gets anew; all others stay the host's. With `PID`, pause is PID 1 and its end is the end of all.
     pub namespaces: Namespaces,
     /// Who it is.
@@ -34,6 +36,24 @@ pub struct Sandbox<'a> {
     pub ephemeral: bool,
 }
 
+/// The pause program in memory, sealed. A Node has one for all its pods.
+#[derive(Debug)]
+pub struct Program(OwnedFd);
+
+impl Program {
+    /// Puts it there. One descriptor; no file system is touched.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`] if the sysctl `vm.memfd_noexec` forbids it.
+    pub fn load() -> Result<Program> {
+        let made = memfd::program(c"podlife-pause", super::PROGRAM);
+        made.map(Program).map_err(|errno| {
+            let error = Error::os("put the pause program into memory", errno as i32);
+            error.cure("set the sysctl vm.memfd_noexec to 0 or 1")
+        })
+    }
+}
+
 /// The user pause and its containers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum User {
@@ -48,6 +68,7 @@ impl<'a> Sandbox<'a> {
     /// A sandbox with nothing of its own.
     pub fn new(set_up: &'a Plan) -> Sandbox<'a> {
         Sandbox {
+            program: None,
             namespaces: Namespaces::NONE,
             user: User::Host,
             cgroup: None,
@@ -86,10 +107,14 @@ pub struct Pause {
 /// What the kernel refused, and the usual cure.
 pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
     let failed = |what: &'static str| move |errno: Errno| Error::os(what, errno as i32);
-    let program = memfd::program(c"podlife-pause", super::PROGRAM).map_err(|errno| {
-        let error = Error::os("put the pause program into memory", errno as i32);
-        error.cure("set the sysctl vm.memfd_noexec to 0 or 1")
-    })?;
+    let own;
+    let program = match sandbox.program {
+        Some(program) => program,
+        None => {
+            own = Program::load()?;
+            &own
+        }
+    };
     let plan = memfd::sealed(c"podlife-plan", &sandbox.set_up.encode()?)
         .map_err(failed("hand a plan to pause"))?;
     let (ours, theirs) = socket::pair().map_err(failed("make a socket pair"))?;
@@ -114,7 +139,7 @@ pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
         namespaces = namespaces | Namespaces::USER;
     }
     let orphan = Orphan {
-        program: program.as_fd(),
+        program: program.0.as_fd(),
         argv: &[c"podlife-pause", &word],
         fds: &fds,
         namespaces: u64::from(namespaces.bits()),

@@ -177,7 +177,7 @@ pub enum Step {
         /// Lowering needs CAP_SYS_RESOURCE: is it an error to lack it?
         required: bool,
     },
-    /// Sets the nice value.
+    /// Ordinary scheduling (`SCHED_OTHER`) with this nice value.
     Nice(i32),
     /// Lets it run on all processors again.
     AllProcessors,

@@ -169,7 +169,16 @@ pub fn prlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     .map(drop)
 }
 
+/// The ordinary scheduling policy, with this nice value.
 pub fn nice(value: i32) -> Result<()> {
+    const SCHED_OTHER: usize = 0;
+    let priority = 0i32;
+    brief(
+        number::SCHED_SETSCHEDULER,
+        0,
+        SCHED_OTHER,
+        &raw const priority as usize,
+    )?;
     brief(number::SETPRIORITY, 0, 0, value as usize).map(drop)
 }
 

@@ -19,7 +19,7 @@ impl Pause {
             or_end(self.epoll.change(connection.raw(), events, CONNECTION));
         }
         self.blocked = blocked;
-        self.entries.sweep();
+        self.entries.sweep(Entry::is_done);
     }
 
     fn send_owed(&mut self) -> Result<()> {
@@ -150,13 +150,13 @@ impl Pause {
     }
 
     fn signal(&mut self, key: Key, signal: u32) -> Result<()> {
-        let entry = self.entries.of_key(key).ok_or(Errno::ESRCH)?;
+        let entry = self.entry(key).ok_or(Errno::ESRCH)?;
         let process = entry.alive().ok_or(Errno::ESRCH)?;
         kernel::pidfd_send_signal(process.raw(), signal)
     }
 
     fn acknowledge(&mut self, key: Key) -> Result<()> {
-        let entry = self.entries.of_key(key).ok_or(Errno::ESRCH)?;
+        let entry = self.entry(key).ok_or(Errno::ESRCH)?;
         if !matches!(entry.state, State::Failed(_) | State::Exited { .. }) {
             return Err(Errno::EINVAL);
         }

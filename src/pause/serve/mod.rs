@@ -5,10 +5,11 @@ mod output;
 mod start;
 
 use crate::Given;
-use crate::entry::{Entries, State, Unsent};
+use crate::entry::{ENTRIES_MAX, Entry, State, Unsent};
 use crate::kernel::{self, EPOLLIN, Epoll, Event, Fd, Result};
 use crate::logger;
-use crate::wire::{Failure, Report};
+use crate::slots::Slots;
+use crate::wire::{Failure, Key, Report};
 
 const CHILDREN: u64 = 1;
 const CONNECTION: u64 = 2;
@@ -27,7 +28,7 @@ pub struct Pause {
     connection: Option<Fd>,
     given: Given,
     logger: Option<logger::Client>,
-    entries: Entries,
+    entries: Slots<Entry>,
     /// An answer that found no room; while it waits, no further request is read.
     answer: Option<(Report, Option<Fd>)>,
     listing: bool,
@@ -61,7 +62,7 @@ impl Pause {
             connection: Some(connection),
             given,
             logger: None,
-            entries: Entries::new(),
+            entries: or_end(Slots::new(ENTRIES_MAX)),
             answer: Some((Report::Ready { at: kernel::now() }, None)),
             listing: false,
             blocked: false,
@@ -77,6 +78,10 @@ impl Pause {
                 self.turn(event.token);
             }
         }
+    }
+
+    fn entry(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.key == key)
     }
 
     fn turn(&mut self, token: u64) {
@@ -105,7 +110,7 @@ impl Pause {
         let mut signals = [0; 128];
         while kernel::read(self.children.raw(), &mut signals).is_ok() {}
         while let Some((pid, status)) = kernel::reap() {
-            match self.entries.index_of_pid(pid) {
+            match self.entries.position(|entry| entry.pid == pid) {
                 Some(index) => self.reaped(index, status),
                 None if self.logger.as_ref().is_some_and(|logger| logger.pid == pid) => {
                     self.lose_logger()

@@ -1,7 +1,7 @@
 //! What has to do with the logger.
 
 use crate::channel::{self, Received};
-use crate::entry::{Output, Unsent};
+use crate::entry::{Entry, Output, Unsent};
 use crate::kernel::{EPOLLIN, Errno, Fd, Result};
 use crate::logger;
 use crate::wire::{Carried, Key, MESSAGE_SIZE, Report};
@@ -38,15 +38,11 @@ impl Pause {
 
     pub(super) fn rotate(&mut self, key: Key, mut received: Received) -> Result<()> {
         let file = received.take(0).ok_or(Errno::EBADF)?;
-        let entry = self
-            .entries
-            .of_key(key)
-            .filter(|entry| entry.output == Output::Open)
-            .ok_or(Errno::ESRCH)?;
-        self.logger
-            .as_ref()
-            .ok_or(Errno::EPIPE)?
-            .rotate(entry.key, &file)
+        let open = |entry: &mut Entry| entry.output == Output::Open;
+        if !self.entry(key).is_some_and(open) {
+            return Err(Errno::ESRCH);
+        }
+        self.logger.as_ref().ok_or(Errno::EPIPE)?.rotate(key, &file)
     }
 
     pub(super) fn hear_logger(&mut self) {
@@ -60,7 +56,7 @@ impl Pause {
         match heard {
             Ok(Report::OutputEnded { key, complete }) => self.output_ended(key, complete),
             Ok(Report::Rotated { key }) => {
-                if let Some(entry) = self.entries.of_key(key) {
+                if let Some(entry) = self.entry(key) {
                     entry.unsent.add(Unsent::ROTATED);
                 }
             }
@@ -69,7 +65,7 @@ impl Pause {
     }
 
     fn output_ended(&mut self, key: Key, complete: bool) {
-        if let Some(entry) = self.entries.of_key(key) {
+        if let Some(entry) = self.entry(key) {
             entry.end_output(complete);
         }
     }

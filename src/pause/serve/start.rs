@@ -17,7 +17,7 @@ impl Pause {
         carried: Carried,
         mut received: Received,
     ) -> Result<()> {
-        if self.entries.of_key(key).is_some() {
+        if self.entry(key).is_some() {
             return Err(Errno::EEXIST);
         }
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
@@ -108,7 +108,7 @@ impl Pause {
         if namespaces == 0 {
             return Ok(None);
         }
-        let entry = join.and_then(|key| self.entries.of_key(key));
+        let entry = join.and_then(|key| self.entry(key));
         let entry = entry
             .filter(|entry| entry.state == State::Running)
             .ok_or(Errno::ESRCH)?;
