@@ -22,6 +22,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
 
 use super::Process;
+use super::mount::{Depth, Tree};
 use super::sys::namespace;
 use crate::{Error, Kind, Result};
 
@@ -257,6 +258,23 @@ impl Namespace {
     /// What tells it from others.
     pub fn identity(&self) -> NamespaceId {
         self.identity
+    }
+
+    /// Gives it a name: it is mounted over the file at `path`, which is made, and lives until that is unmounted (`umount`),
+    /// as `ip netns` does it. CAP_SYS_ADMIN. A mount namespace can be named in an older one only.
+    pub fn bind(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let attempt = || format!("name a {} namespace {}", self.kind, path.display());
+        let made = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path);
+        made.map_err(|error| Error::io(attempt(), error))?;
+        let bound = Tree::copy_of(&self.fd, Depth::One).and_then(|tree| tree.attach(path));
+        bound.map_err(|error| {
+            let _ = std::fs::remove_file(path);
+            Error::caused(error.kind(), attempt(), error)
+        })
     }
 
     /// The user namespace that owns it: who is root there may manage this one. [`Kind::Permission`] if that lies outside

@@ -44,6 +44,28 @@ fn a_namespace_lives_as_long_as_it_is_held() {
 }
 
 #[test]
+fn a_named_namespace_is_found_again() {
+    if !nobody::is_root() {
+        return println!("skipped: named namespace: needs root");
+    }
+    let path = std::env::temp_dir().join(format!("podlife-ns-{}", std::process::id()));
+    let thread = std::thread::spawn(move || {
+        // A mount namespace of the test's own, so that no other sees the name.
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).unwrap();
+        let flags = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
+        nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+        let ours = Namespace::own(NamespaceKind::Uts).unwrap();
+        ours.bind(&path).unwrap();
+        assert_eq!(Namespace::open(&path).unwrap(), ours);
+        assert_eq!(ours.bind(&path).unwrap_err().kind(), Kind::AlreadyExists);
+        nix::mount::umount(&path).unwrap();
+        assert_eq!(Namespace::open(&path).unwrap_err().kind(), Kind::Invalid);
+        std::fs::remove_file(&path).unwrap();
+    });
+    thread.join().unwrap();
+}
+
+#[test]
 fn what_is_no_namespace_is_refused() {
     assert_eq!(
         Namespace::open("/proc/self/status").unwrap_err().kind(),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{BitOr, Sub};
 
+use serde::{Deserialize, Serialize};
+
 /// A controller of cgroup v2: the kernel's name for one kind of resource. `cgroups(7)`.
 ///
 /// ```
@@ -13,7 +15,8 @@ use std::ops::{BitOr, Sub};
 /// assert_eq!((wanted - here).to_string(), "memory");
 /// ```
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Controller {
     /// Processor time. Linux 4.15.
     Cpu,

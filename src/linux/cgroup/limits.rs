@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
+use serde::{Deserialize, Serialize};
 
 use super::{Cgroup, Controller, Controllers, Hierarchy, Setting, Value};
 use crate::{Error, Kind, Result};
@@ -120,7 +121,7 @@ impl Enforcement {
 }
 
 /// Something that is not enforced although it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Degraded {
     /// The controller that would have done it.
     pub controller: Controller,

@@ -3,11 +3,15 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+
 use super::plan::Plan;
 use super::spawn::Pause;
 use super::wire::{self, At, Carried, Failure, Key, MESSAGE_SIZE};
 use crate::linux::process::{Exit, Identity, Process, Signal};
-use crate::linux::sys::{memfd, socket};
+use crate::linux::sys::{memfd, pidfd, socket};
 use crate::time::{Mono, Now, Wall};
 use crate::{Error, Kind, Result};
 
@@ -193,21 +197,15 @@ impl Connection {
     /// Connects again to the pause process that listens at `path`, however long that is, and makes sure that it is
     /// `pause` and nobody else. The connection it had before is closed.
     ///
-    /// Linux 6.5 (`SO_PEERPIDFD`).
-    ///
     /// # Errors
     /// [`Kind::NotFound`] if nobody listens there, [`Kind::Conflict`] if it is another process.
     pub fn reconnect(path: &Path, pause: &Identity) -> Result<Pause> {
         let attempt = || format!("reconnect to the pod's pause process at {}", path.display());
         let socket = socket::connect(path).map_err(|errno| match errno {
-            nix::errno::Errno::ECONNREFUSED => {
-                Error::new(Kind::NotFound, attempt(), "it has ended")
-            }
+            Errno::ECONNREFUSED => Error::new(Kind::NotFound, attempt(), "it has ended"),
             errno => Error::os(attempt(), errno as i32),
         })?;
-        let process = Process::from(
-            socket::peer(socket.as_fd()).map_err(|errno| Error::os(attempt(), errno as i32))?,
-        );
+        let process = peer(&socket).map_err(|errno| Error::os(attempt(), errno as i32))?;
         if process.identity()?.as_ref() != Some(pause) {
             return Err(Error::new(
                 Kind::Conflict,
@@ -257,8 +255,7 @@ impl Connection {
     /// # Errors
     /// [`Kind::Protocol`] if pause said something that makes no sense.
     pub fn receive(&mut self) -> Result<Option<Report>> {
-        let failed =
-            |errno: nix::errno::Errno| Error::os("hear from the pod's pause process", errno as i32);
+        let failed = |errno: Errno| Error::os("hear from the pod's pause process", errno as i32);
         let mut bytes = [0; MESSAGE_SIZE];
         let Some((size, fds)) = socket::receive(self.socket.as_fd(), &mut bytes).map_err(failed)?
         else {
@@ -281,7 +278,7 @@ impl Connection {
     }
 
     fn start(&self, start: &Start<'_>) -> Result<()> {
-        let failed = |errno: nix::errno::Errno| Error::os("hand a plan to pause", errno as i32);
+        let failed = |errno: Errno| Error::os("hand a plan to pause", errno as i32);
         let plan = memfd::sealed(c"podlife-plan", &start.plan.encode()?).map_err(failed)?;
         let mut carried = Carried(Carried::PLAN);
         let mut fds = vec![plan.as_raw_fd()];
@@ -325,9 +322,7 @@ impl Connection {
         socket::send(self.socket.as_fd(), &request.encode(), fds).map_err(|errno| {
             let error = Error::os("ask the pod's pause process", errno as i32);
             match errno {
-                nix::errno::Errno::EPIPE | nix::errno::Errno::ECONNRESET => {
-                    error.as_kind(Kind::NotFound)
-                }
+                Errno::EPIPE | Errno::ECONNRESET => error.as_kind(Kind::NotFound),
                 _ => error,
             }
         })
@@ -346,6 +341,18 @@ impl From<At> for Now {
             mono: Mono::from_nanos(at.mono),
             wall: Wall::from_nanos(at.wall),
         }
+    }
+}
+
+/// Whoever called `listen`. Linux 6.5 has a pidfd of it; before that there is its number, which is enough as the caller
+/// compares what it finds with the identity that was written down.
+fn peer(socket: &OwnedFd) -> Result<Process, Errno> {
+    match socket::peer(socket.as_fd()) {
+        Err(Errno::ENOPROTOOPT) => {
+            let listener = getsockopt(socket, PeerCredentials)?.pid();
+            pidfd::open(listener).map(Process::from)
+        }
+        found => found.map(Process::from),
     }
 }
 
