@@ -13,6 +13,7 @@ mod life;
 #[path = "simulation/world.rs"]
 mod world;
 
+use check::Checker;
 use podlife::lifecycle::Fault;
 use world::World;
 
@@ -75,7 +76,7 @@ fn lives() {
 #[test]
 fn crash_before_every_output() {
     let (mut lives, mut points) = (0, 0);
-    for seed in 0..seeds(3_000) / 50 {
+    for seed in 0..seeds(3_000) / 100 {
         let seed = 1_000_000 + seed;
         let outputs = World::new(seed, Fault::None, Some(0), false).live().outputs;
         for at in 1..=outputs.min(400) {
@@ -88,4 +89,67 @@ fn crash_before_every_output() {
         lives += 1;
     }
     println!("{points} crash points in {lives} lives");
+}
+
+/// Each mistake is made, and noticed by the checker that it is for, within so many lives.
+const FAULTS: &[(Fault, &[Checker], u64)] = &[
+    (
+        Fault::PerformBeforePersist,
+        &[Checker::PerformBeforePersist],
+        20,
+    ),
+    (
+        Fault::DeadlineNotRearmed,
+        &[Checker::KillDeadline, Checker::Stuck],
+        2_000,
+    ),
+    (Fault::NoMask, &[Checker::TwoLiveAttempts], 50),
+    (Fault::VerdictRecomputed, &[Checker::VerdictKept], 2_000),
+    (
+        Fault::RestoredPiecemeal,
+        &[Checker::TwoSandboxes, Checker::StopsLiveSandbox],
+        200,
+    ),
+    (
+        Fault::AcknowledgeBeforePersist,
+        &[Checker::AcknowledgeBeforePersist],
+        50,
+    ),
+    (Fault::RestartCountReset, &[Checker::RestartCount], 200),
+    (Fault::HoldNotCleared, &[Checker::ProbesRun], 500),
+    (Fault::SidecarEndedFirst, &[Checker::SidecarsOutlive], 200),
+    (Fault::HookTwice, &[Checker::HookTwice], 100),
+    (Fault::DeadlineDoubled, &[Checker::KillDeadline], 200),
+    (Fault::LateTicket, &[Checker::LateTicket], 200),
+    (
+        Fault::TerminalLeft,
+        &[Checker::TerminalLeft, Checker::StartAfterTerminal],
+        200,
+    ),
+];
+
+#[test]
+fn every_fault_fires_and_is_caught() {
+    for (fault, checkers, within) in FAULTS {
+        let mut fired = 0;
+        let mut others = std::collections::BTreeMap::new();
+        let caught = (0..*within).find(|seed| {
+            let outcome = World::new(*seed, *fault, None, false).live();
+            fired += u64::from(outcome.fired);
+            let Some(broken) = outcome.broken else {
+                return false;
+            };
+            *others.entry(broken.checker).or_insert(0) += 1;
+            assert!(
+                outcome.fired,
+                "{fault:?}, seed {seed}: {broken:?} without the fault"
+            );
+            checkers.contains(&broken.checker)
+        });
+        println!("{fault:?}: fired in {fired}, caught at seed {caught:?}; {others:?}");
+        assert!(
+            caught.is_some(),
+            "{fault:?} fired {fired} times in {within} lives and nobody noticed; {others:?}"
+        );
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::fault::Fault;
 use super::input::{Deletion, Eviction, Outcome};
 use super::machine::{PodMachine, RETRY, SandboxStep};
 use super::output::{Action, Cause, Change, KillReason};
-use super::record::Ending;
+use super::record::{ContainerRecord, Ending};
 use super::rules::grace::pod_grace;
 use super::state::State;
 use super::store::Store;
@@ -157,12 +158,23 @@ impl PodMachine {
             return self.begin_teardown();
         }
         if !self.record.deleted {
+            if self.injected(Fault::TerminalLeft) {
+                self.begin_again();
+            }
             return false;
         }
         self.gone = true;
         self.timers.disarm_all();
         self.notify(Change::Deleted);
         false
+    }
+
+    /// What must never be done.
+    fn begin_again(&mut self) {
+        self.record.ending = None;
+        self.record.ended = false;
+        self.record.decided = None;
+        self.record.containers.iter_mut().for_each(ContainerRecord::forget);
     }
 
     fn begin_teardown(&mut self) -> bool {

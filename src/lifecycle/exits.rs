@@ -115,10 +115,10 @@ impl PodMachine {
             let is_same =
                 |removal: &Removal| (removal.container, removal.attempt) == (index, attempt);
             if !self.removals.iter().any(is_same) {
-                let ticket = self.perform_written(Action::Remove {
-                    container: self.name(index),
-                    attempt,
-                });
+                let container = self.name(index);
+                let action = Action::Remove { container, attempt };
+                let ticket = self.outbox.perform_with_next_write(action);
+                self.may_write();
                 self.removals.push(Removal {
                     ticket,
                     container: index,

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Exit;
 use super::output::{ContainerIndex, Ticket};
-use crate::model::{Pod, Valid};
+use crate::model::{Pod, PodCondition, Valid};
 use crate::time::Now;
 
 /// One thing that happened. [`PodMachine::handle`](super::PodMachine::handle) is total: every input is decided in every
 /// state, and one that comes late, twice, or with a ticket nobody holds changes nothing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// Time has passed: a deadline named by [`Output::Wait`](super::Output::Wait) is reached. Too early is harmless.
     Tick,
@@ -43,11 +43,13 @@ pub enum Input {
     Evict(Eviction),
     /// The manifest changed: images, containers added or removed, the active deadline. The driver has checked that this
     /// may change, and has written it.
-    Update(Valid<Pod>),
+    Update(#[serde(with = "super::history::valid_pod")] Valid<Pod>),
+    /// A condition that is not the kubelet's own: what readiness gates wait for. One of the kubelet's types is ignored.
+    Condition(PodCondition),
 }
 
 /// Whether the record reached the place where it survives the embedder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persisted {
     /// It did.
     Written,
@@ -56,7 +58,7 @@ pub enum Persisted {
 }
 
 /// How to end a pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// Instead of the pod's `terminationGracePeriodSeconds`.
     pub grace: Option<Duration>,
@@ -79,7 +81,7 @@ pub struct Eviction {
 }
 
 /// How an action ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was done: the image is here, the hook succeeded, the signal was sent, the leftovers are gone.
     Done,
@@ -103,7 +105,7 @@ pub enum Outcome {
 
 /// What one run of a probe found. A probe's own error (no socket, no process) is not a finding: it is
 /// [`Outcome::Failed`], and does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     /// It answered as it should.
     Success,
@@ -134,7 +136,7 @@ impl Failure {
 
 /// What the world looked like when a driver took up a pod again: complete, asked of pause before
 /// [`PodMachine::restore`](super::PodMachine::restore). Whatever happens later is an input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
     /// Whether the record was saved in this boot. In another, nothing of the pod lives any more and the verdicts are
     /// not looked at.
@@ -147,7 +149,7 @@ pub struct Observed {
 }
 
 /// What became of a sandbox.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SandboxVerdict {
     /// It lives.
     Running {
@@ -159,7 +161,7 @@ pub enum SandboxVerdict {
 }
 
 /// What became of an attempt.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Its process lives.
     Running {

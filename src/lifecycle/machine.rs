@@ -248,6 +248,7 @@ impl PodMachine {
             Input::Delete(deletion) => self.delete(deletion),
             Input::Evict(eviction) => self.evict(eviction),
             Input::Update(pod) => self.update(pod),
+            Input::Condition(condition) => self.set_condition(condition),
         }
     }
 
@@ -279,7 +280,19 @@ impl PodMachine {
                 return self.probe_done(index, kind, outcome);
             }
         }
-        false
+        self.late(outcome)
+    }
+
+    /// Nobody waits for this.
+    fn late(&mut self, outcome: Outcome) -> bool {
+        let waits = self
+            .containers
+            .iter()
+            .position(|live| live.ticket.is_some());
+        match waits {
+            Some(index) if self.injected(Fault::LateTicket) => self.step_done(index, outcome),
+            _ => false,
+        }
     }
 
     /// The answer to what the container's state waits for.
@@ -354,6 +367,9 @@ impl PodMachine {
     }
 
     fn flight(&self, index: usize) -> Option<Flight> {
+        if self.fault == Fault::NoMask {
+            return None;
+        }
         match self.containers[index].state {
             State::Inspecting | State::Pulling | State::Starting => Some(Flight::Starting),
             state if state.is_ending() => {

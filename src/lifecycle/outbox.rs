@@ -11,6 +11,8 @@ pub(super) struct Outbox {
     ready: VecDeque<Output>,
     /// What the next write lets through.
     gated: Vec<(Ticket, Action)>,
+    /// Some of it cannot wait for a write that something else asks for.
+    urgent: bool,
     /// How many of them the write under way lets through; absent when none is.
     writing: Option<usize>,
     next_ticket: u64,
@@ -24,6 +26,7 @@ impl Outbox {
         Outbox {
             ready: VecDeque::new(),
             gated: Vec::new(),
+            urgent: false,
             writing: None,
             next_ticket,
         }
@@ -46,6 +49,12 @@ impl Outbox {
 
     /// An action that waits until the record as it is now has been written.
     pub(super) fn perform_written(&mut self, action: Action) -> Ticket {
+        self.urgent = true;
+        self.perform_with_next_write(action)
+    }
+
+    /// The same, but it asks for no write.
+    pub(super) fn perform_with_next_write(&mut self, action: Action) -> Ticket {
         let ticket = self.ticket();
         self.gated.push((ticket, action));
         ticket
@@ -63,8 +72,9 @@ impl Outbox {
         true
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.gated.is_empty()
+    /// Whether something cannot wait.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent && !self.gated.is_empty()
     }
 
     pub(super) fn is_writing(&self) -> bool {
@@ -74,6 +84,7 @@ impl Outbox {
     /// Asks for a write. It lets through what waits now, not what comes to wait later.
     pub(super) fn persist(&mut self) {
         self.writing = Some(self.gated.len());
+        self.urgent = false;
         self.ready.push_front(Output::Persist);
     }
 

@@ -155,7 +155,8 @@ impl PodMachine {
             // On hold, or not its turn: who ends that asks again.
             (Tick::Wait | Tick::End, _) => {}
         }
-        self.containers[index].probes.read(target.attempt);
+        let newest = self.newest(index);
+        self.containers[index].probes.read(newest);
         changed
     }
 
@@ -192,13 +193,14 @@ impl PodMachine {
             self.tell(index, ContainerChange::Unhealthy(kind));
         }
         if changed {
-            self.published(index, kind, target.attempt);
+            self.published(index, kind);
         }
         changed
     }
 
     /// A published result changed. The startup probe's success is what the other two wait for.
-    fn published(&mut self, index: usize, kind: ProbeKind, attempt: u32) {
+    fn published(&mut self, index: usize, kind: ProbeKind) {
+        let attempt = self.newest(index);
         let probes = &mut self.containers[index].probes;
         probes.read(attempt);
         let success = probes.results.of(kind) == Some(ProbeResult::Success);

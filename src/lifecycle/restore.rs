@@ -3,13 +3,13 @@
 use super::attempt::{AttemptState, SandboxState};
 use super::fault::Fault;
 use super::input::{Observed, SandboxVerdict, Verdict};
+use super::killing::state_of;
 use super::machine::{PodMachine, set_periods, whole_seconds};
 use super::output::{Change, ContainerIndex};
 use super::record::{ContainerRecord, List, Record, Stage};
 use super::rules::grace::MINIMUM_GRACE;
 use super::rules::shape::{ContainerView, Shape};
 use super::state::State;
-use super::termination::state_of;
 use super::timer::{ContainerTimer, Due};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Container, EphemeralContainer, Pod, PodOptions, Valid};

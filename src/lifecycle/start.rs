@@ -1,6 +1,7 @@
 //! One container's way from "a start is due" to running: back-off, image, start, postStart hook.
 
 use super::attempt::{Attempt, AttemptState, Exit};
+use super::fault::Fault;
 use super::input::{Failure, Outcome};
 use super::machine::{PodMachine, RETRY};
 use super::output::{Action, ContainerChange, Hook, ImageStep, KillReason, Output};
@@ -14,6 +15,9 @@ impl PodMachine {
     /// A start is due. Says whether something was done about it: a container that waits for another try, or for the one
     /// before it, is left alone.
     pub(super) fn start(&mut self, index: usize) -> bool {
+        if self.containers[index].state == State::Starting && self.injected(Fault::NoMask) {
+            return self.start_another(index);
+        }
         let waits = self.timers.at(retry(index)).is_some();
         if self.containers[index].state != State::Waiting || waits {
             return false;
@@ -28,6 +32,20 @@ impl PodMachine {
             self.image(index, ImageStep::Inspect);
         }
         true
+    }
+
+    /// What a planner without a mask does.
+    fn start_another(&mut self, index: usize) -> bool {
+        let container = self.name(index);
+        let record = &mut self.record.containers[index];
+        let (attempt, restart_count) = (record.reserved, record.next_count);
+        record.reserved += 1;
+        self.perform_written(Action::Start {
+            container,
+            attempt,
+            restart_count,
+        });
+        false
     }
 
     /// Crash-loop back-off, by the newest exit.
@@ -142,6 +160,9 @@ impl PodMachine {
     /// other.
     fn perform_start(&mut self, index: usize) {
         self.set_state(index, State::Starting);
+        if self.injected(Fault::RestartCountReset) {
+            self.record.containers[index].next_count = 0;
+        }
         let container = self.name(index);
         let record = &mut self.record.containers[index];
         let action = Action::Start {

@@ -101,3 +101,64 @@ impl State {
         matches!(self, PreStop | InOrder | Stopping | Killing)
     }
 }
+
+/// The table as a picture: Mermaid's state diagram, which the manual shows.
+pub fn diagram() -> String {
+    let mut text = String::from("stateDiagram-v2\n    [*] --> Waiting\n");
+    for (from, to, why) in EDGES {
+        text.push_str(&format!("    {from:?} --> {to:?}: {why}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [State; 10] = [
+        Waiting, Inspecting, Pulling, Starting, PostStart, Running, PreStop, InOrder, Stopping,
+        Killing,
+    ];
+
+    #[test]
+    fn no_state_is_a_dead_end_and_none_leads_to_itself() {
+        for state in ALL {
+            assert!(ALL.into_iter().any(|to| state.leads_to(to)), "{state:?}");
+            assert!(!state.leads_to(state), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_alive_is_started() {
+        for (from, to, _) in EDGES {
+            assert!(
+                !(from.is_alive() && matches!(to, Inspecting | Pulling | Starting)),
+                "{from:?} to {to:?}"
+            );
+            assert!(
+                !(from.is_ending() && matches!(to, PostStart | Running)),
+                "{from:?} to {to:?}"
+            );
+        }
+    }
+
+    /// `PODLIFE_BLESS=1` writes the picture.
+    #[test]
+    fn the_manual_shows_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/manual/states.md");
+        let text = format!(
+            "# States of a container\n\nWhat is being done about a container, between its facts. Drawn from the table in \
+             `src/lifecycle/state.rs` by its\ntest; the machine asserts every step against the same table.\n\n\
+             ```mermaid\n{}```\n",
+            diagram()
+        );
+        if std::env::var_os("PODLIFE_BLESS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap_or_default(),
+            text,
+            "PODLIFE_BLESS=1 cargo test draws it anew"
+        );
+    }
+}

@@ -38,7 +38,7 @@ impl PodMachine {
             return;
         }
         let timer = Due::Pod(PodTimer::Persist);
-        if self.outbox.is_waiting() || self.dirty == Dirty::Now {
+        if self.outbox.is_urgent() || self.dirty == Dirty::Now {
             self.timers.disarm(timer);
             self.dirty = Dirty::Clean;
             self.record.saved = self.now;

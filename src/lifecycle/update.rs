@@ -3,8 +3,10 @@
 use super::machine::{Live, PodMachine, set_periods, whole_seconds};
 use super::output::KillReason;
 use super::rules::facts::Then;
+use super::rules::status::is_kubelets;
+use super::rules::status::merge::replace_or_append;
 use super::timer::{Due, PodTimer};
-use crate::model::{Pod, Valid};
+use crate::model::{Pod, PodCondition, Valid};
 
 impl PodMachine {
     /// Takes over a changed manifest: images, added and removed containers, the active deadline. What may change is the
@@ -29,6 +31,25 @@ impl PodMachine {
             self.timers.disarm(Due::Pod(PodTimer::ActiveDeadline));
             self.begin_life();
         }
+        self.must_write();
+        true
+    }
+
+    /// A condition that belongs to somebody else.
+    pub(super) fn set_condition(&mut self, mut condition: PodCondition) -> bool {
+        if is_kubelets(&condition.type_) {
+            return false;
+        }
+        let conditions = &mut self.record.status.conditions;
+        let before = conditions.iter().find(|old| old.type_ == condition.type_);
+        condition.last_transition_time = match before.filter(|old| old.status == condition.status) {
+            Some(old) => old.last_transition_time,
+            None => condition.last_transition_time.or(Some(self.now.wall)),
+        };
+        if before == Some(&condition) {
+            return false;
+        }
+        replace_or_append(conditions, condition);
         self.must_write();
         true
     }

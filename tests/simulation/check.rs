@@ -43,6 +43,7 @@ pub(crate) enum Checker {
     TerminalWhileAlive,
     StatusTransition,
     LateTicket,
+    Replay,
     Stuck,
 }
 
@@ -90,7 +91,7 @@ struct Ending {
 struct Watched {
     /// Started last, when, with which count.
     started: Option<(u32, u64)>,
-    count: Option<u32>,
+    count: Option<(u32, u32)>,
     /// The newest end: attempt, when; -1 for a start that came to nothing.
     run_error: Option<u64>,
     window: u64,
@@ -465,17 +466,20 @@ impl World {
     }
 
     fn check_count(&mut self, index: usize, attempt: u32, count: u32) -> Result {
-        let ran = self.newest(index).is_some();
         let watched = &mut self.checks.containers[index];
-        let before = watched.count.replace(count);
+        let before = watched.count.replace((attempt, count));
         let lost = std::mem::take(&mut watched.lost);
-        match before {
-            Some(before) if ran && !lost && count < before => self.breaks(
+        let Some((earlier, before)) = before.filter(|_| !lost) else {
+            return Ok(());
+        };
+        let least = before + u32::from(self.procs.contains_key(&(index, earlier)));
+        if count < least {
+            return self.breaks(
                 Checker::RestartCount,
-                format!("{index}.{attempt} counts {count} after {before}"),
-            ),
-            _ => Ok(()),
+                format!("{index}.{attempt} counts {count}, and {earlier} had {before}"),
+            );
         }
+        Ok(())
     }
 
     /// It runs.
@@ -733,7 +737,8 @@ impl World {
                 continue;
             };
             let by_probe = matches!(reason, KillReason::Liveness | KillReason::Startup);
-            let owed = by_probe && self.life.specs[index].policy != Policy::Never;
+            let spec = &self.life.specs[index];
+            let owed = by_probe && spec.policy != Policy::Never && spec.role == Role::Regular;
             let newest = self.newest(index).map(|(attempt, _)| attempt);
             let later = watched.run_error.is_some() || watched.lost || self.checks.restart_all;
             if owed && newest == Some(attempt) && !later {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use podlife::lifecycle::history::History;
 use podlife::lifecycle::{
     Action, Change, ContainerIndex, Deletion, Eviction, Exit, Failure, Fault, Finding, Hook,
     ImageStep, Input, Observed, Outcome, Output, Persisted, PodMachine, ProbeKind, Record,
@@ -86,6 +87,9 @@ pub(crate) struct World {
     crashes_left: u64,
     stale: Vec<Ticket>,
     starts: BTreeMap<Ticket, usize>,
+    /// What the machine was told, in some lives.
+    history: Option<History>,
+    keeps_history: bool,
 }
 
 /// How a life went.
@@ -134,6 +138,8 @@ impl World {
             crashes_left: 25,
             stale: Vec::new(),
             starts: BTreeMap::new(),
+            history: None,
+            keeps_history: seed % 8 == 0 && fault == Fault::None,
         }
     }
 
@@ -157,10 +163,30 @@ impl World {
         loop {
             self.pump()?;
             if self.deleted {
-                return self.check_end();
+                self.check_end()?;
+                return self.check_history();
             }
             self.advance()?;
         }
+    }
+
+    /// Told the same, another machine comes to the same.
+    fn check_history(&mut self) -> Result<(), Broken> {
+        let (Some(history), Some(machine)) = (&self.history, &self.machine) else {
+            return Ok(());
+        };
+        let again = match history.replay(|_, _, _| {}) {
+            Ok(again) => again,
+            Err(error) => return Err(self.broken(Checker::Replay, error.to_string())),
+        };
+        // As text: a record that was read back knows whole seconds only.
+        let text =
+            |machine: &PodMachine| serde_json::to_string(machine.status()).expect("a status");
+        if text(&again) == text(machine) {
+            return Ok(());
+        }
+        let text = format!("{}\n instead of\n{}", text(&again), text(machine));
+        Err(self.broken(Checker::Replay, text))
     }
 
     fn plan_events(&mut self) {
@@ -191,6 +217,13 @@ impl World {
     }
 
     fn create(&mut self) {
+        if self.keeps_history {
+            self.history = Some(History::begin(
+                self.life.pod(),
+                self.life.options.clone(),
+                self.now(),
+            ));
+        }
         let mut machine = PodMachine::new(self.life.pod(), self.life.options.clone(), self.now());
         machine.inject(self.fault);
         self.machine = Some(machine);
@@ -276,6 +309,16 @@ impl World {
         self.inputs += 1;
         self.turn += u64::from(!matches!(input, Input::Persisted(_)));
         self.note(|_| format!("-> {input:?}"));
+        if let (Some(history), true) = (&mut self.history, self.machine.is_some()) {
+            let mono = Mono::from_nanos(self.clock - self.boot);
+            history.push(
+                Now {
+                    mono,
+                    wall: Wall::from_nanos(self.wall),
+                },
+                input.clone(),
+            );
+        }
         let Some(machine) = &mut self.machine else {
             return Ok(());
         };
@@ -833,24 +876,13 @@ impl World {
         let Some(record) = self.disk.clone() else {
             // The pod was never accepted: nothing of it may exist.
             self.check_nothing_exists()?;
+            self.ask_again();
             self.checks.restored(self.clock, None, true);
             self.create();
             return Ok(());
         };
-        if self.checks.deletion_asked() && !record.is_deleted() {
-            // Nobody was told that it was accepted: the user asks again.
-            let (force, grace) = (
-                self.life.force,
-                self.life.delete_grace.map(Duration::from_secs),
-            );
-            self.after(
-                50 * MS,
-                Event::Delete(Deletion {
-                    grace,
-                    force,
-                    ..Deletion::default()
-                }),
-            );
+        if !record.is_deleted() {
+            self.ask_again();
         }
         let saved = self.disk_turn;
         self.turn += 1;
@@ -876,6 +908,25 @@ impl World {
         self.restore(record, self.disk_boot == self.boot)
     }
 
+    /// Nobody was told that a deletion was accepted: the user asks again.
+    fn ask_again(&mut self) {
+        if self.checks.deletion_asked() {
+            let (force, grace) = (
+                self.life.force,
+                self.life.delete_grace.map(Duration::from_secs),
+            );
+            let strict_deadline = None;
+            self.after(
+                50 * MS,
+                Event::Delete(Deletion {
+                    grace,
+                    force,
+                    strict_deadline,
+                }),
+            );
+        }
+    }
+
     /// What the Node waited for is answered to nobody; what pause was asked for may happen all the same.
     fn drop_what_was_under_way(&mut self) -> Result<(), Broken> {
         let queue = std::mem::take(&mut self.queue);
@@ -891,6 +942,7 @@ impl World {
                     self.sandboxes.insert(attempt, true);
                 }
                 Event::Written(record, turn, true) if happens => {
+                    self.history = None; // nobody was told of this write
                     self.disk = Some(*record);
                     self.disk_turn = turn;
                     self.disk_boot = self.boot;
@@ -948,6 +1000,10 @@ impl World {
         let record: Record = serde_json::from_str(&text).expect("the same record");
         let observed = self.observe(&record, same_boot)?;
         self.note(|_| format!("restore with {observed:?}"));
+        let now = self.now();
+        if let Some(history) = &mut self.history {
+            history.push_restore(now, observed.clone());
+        }
         let (pod, options) = (self.life.pod(), self.life.options.clone());
         let machine =
             PodMachine::restore_with(self.fault, pod, options, record, observed, self.now());
