@@ -63,6 +63,7 @@ pub mod linux;
 pub mod node;
 
 pub use error::{Error, Kind, Result};
+pub use lifecycle::{init, termination};
 #[cfg(target_os = "linux")]
 pub use linux::{cgroup, namespace};
 #[cfg(target_os = "linux")]

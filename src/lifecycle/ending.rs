@@ -158,10 +158,11 @@ impl PodMachine {
             return self.begin_teardown();
         }
         if !self.record.deleted {
-            if self.injected(Fault::TerminalLeft) {
+            let again = self.injected(Fault::TerminalLeft);
+            if again {
                 self.begin_again();
             }
-            return false;
+            return again;
         }
         self.gone = true;
         self.timers.disarm_all();
@@ -174,7 +175,10 @@ impl PodMachine {
         self.record.ending = None;
         self.record.ended = false;
         self.record.decided = None;
-        self.record.containers.iter_mut().for_each(ContainerRecord::forget);
+        self.record
+            .containers
+            .iter_mut()
+            .for_each(ContainerRecord::forget);
     }
 
     fn begin_teardown(&mut self) -> bool {

@@ -1,15 +1,10 @@
 //! When: the pod's life as a value, without clock, descriptor, thread or randomness.
 //!
-//! A [`PodMachine`] is told what happens and says what to do:
-//!
-//! ```text
-//! PodMachine::new(pod: Valid<Pod>, options: PodOptions, now: Now) -> PodMachine
-//! PodMachine::restore(pod: Valid<Pod>, options: PodOptions, record: Record, observed: Observed, now: Now) -> Result<PodMachine>
-//! machine.handle(now: Now, input: Input)
-//! machine.poll_output() -> Output            // until Output::Wait
-//! machine.record() -> &Record                // what Output::Persist asks to be written
-//! machine.status() -> &PodStatus
-//! ```
+//! [`PodMachine`] is one pod's life: it is told what happens ([`Input`]) and says what to do ([`Output`]), and knows what it
+//! must not forget ([`Record`]). The Node runs it, and so does the simulator that tries to break it. What it decides by are the
+//! kubelet's [`rules`], pure functions that anyone may ask; [`init`] and [`termination`] are the pages on how a pod
+//! begins and ends, [`state`] has the table of what a container can be in the middle of, and [`history`] a life on record
+//! that can be lived again.
 
 pub mod attempt;
 mod ending;
@@ -22,6 +17,7 @@ mod killing;
 mod machine;
 mod outbox;
 pub mod output;
+mod planning;
 mod probing;
 mod publish;
 pub mod record;
@@ -32,6 +28,7 @@ mod start;
 pub mod state;
 mod store;
 pub mod termination;
+pub mod timeline;
 mod timer;
 mod update;
 

@@ -2,7 +2,6 @@
 
 use super::machine::PodMachine;
 use super::output::{Change, ContainerChange};
-use super::rules::facts::Then;
 use super::rules::status::terminate::{has_initialized, terminate};
 use super::rules::status::{Projection, is_terminal, project};
 
@@ -35,12 +34,7 @@ impl PodMachine {
 
     /// A phase that is terminal stays decided until it can be published.
     fn decide(&mut self, projection: &Projection) {
-        let owes = self
-            .record
-            .containers
-            .iter()
-            .any(|container| container.owed == Some(Then::Start));
-        if self.record.decided.is_none() && is_terminal(&projection.phase) && !owes {
+        if self.record.decided.is_none() && is_terminal(&projection.phase) {
             self.record.decided = Some(projection.phase.clone());
             self.must_write();
             if self.record.ending.is_none() {
@@ -66,7 +60,7 @@ impl PodMachine {
         }
     }
 
-    fn shows_ready(&self, index: usize) -> bool {
+    pub(super) fn shows_ready(&self, index: usize) -> bool {
         let (status, name) = (&self.record.status, &self.shape.containers[index].name);
         let mut all = status
             .container_statuses

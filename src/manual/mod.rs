@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`architecture`] | the layers, the pause process, and why they are so |
 //! | [`embedding`] | what the host program owes podlife, and what podlife never touches |
+//! | [`states`] | what is being done about a container, drawn from the table the machine is checked against |
 //! | [`recovery`] | what survives the death of the embedder, and how it is found again |
 //! | [`kernel`] | what is needed of the kernel, for which feature |
 //! | [`security`] | what a container can and cannot reach |
@@ -15,6 +16,9 @@ pub mod architecture {}
 
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
+
+#[doc = include_str!("states.md")]
+pub mod states {}
 
 #[doc = include_str!("recovery.md")]
 pub mod recovery {}

@@ -167,6 +167,9 @@ impl Checks {
     }
 
     pub(crate) fn definition_changed(&mut self, index: usize) {
+        if index == self.containers.len() {
+            self.containers.push(Watched::default());
+        }
         self.containers[index].definition_changed = true;
     }
 
@@ -330,6 +333,12 @@ impl World {
         if self.on_disk_in_doubt(index, attempt) != Some(true) {
             return self.breaks(Checker::PerformBeforePersist, format!("{index}.{attempt}"));
         }
+        if self.life.specs[index].removed {
+            return self.breaks(
+                Checker::StartAfterEnd,
+                format!("{index}.{attempt} was removed"),
+            );
+        }
         self.check_init_order(index)?;
         self.check_policy(index)?;
         self.check_back_off(index)?;
@@ -369,6 +378,7 @@ impl World {
                     !here.any(|(_, proc)| proc.is_alive()) || own == Role::Sidecar,
                     "runs",
                 ),
+                Role::Sidecar if spec.added || spec.removed => (true, ""),
                 Role::Sidecar if is_before && other != index => {
                     (here.next().is_some(), "was not started")
                 }

@@ -60,6 +60,9 @@ pub(crate) struct Spec {
     pub(crate) startup: Option<Probe>,
     pub(crate) post_start: bool,
     pub(crate) pre_stop: bool,
+    /// A sidecar that came to a living pod, and one that left it.
+    pub(crate) added: bool,
+    pub(crate) removed: bool,
 }
 
 /// How it behaves.
@@ -145,7 +148,7 @@ impl Life {
                 .permille(150)
                 .then(|| (dice.below(30_000) * MS, dice.range(0, 10))),
             evict_at: rare(dice, 40, delete_at),
-            update_at: rare(dice, 80, delete_at),
+            update_at: rare(dice, 150, delete_at),
             pause_dies_at: rare(dice, 80, delete_at),
             crashes: dice.pick(&[0, 0, 5, 20, 100]),
             store_fails: dice.pick(&[0, 0, 0, 50, 300]),
@@ -159,7 +162,7 @@ impl Life {
             let list = self
                 .specs
                 .iter()
-                .filter(|spec| (spec.role != Role::Regular) == init);
+                .filter(|spec| !spec.removed && (spec.role != Role::Regular) == init);
             list.map(manifest).collect()
         };
         let pod = json!({
@@ -178,6 +181,31 @@ impl Life {
             .unwrap_or_else(|errors| panic!("an invalid pod was rolled: {errors}"))
     }
 
+    /// The manifest changes: an image, or a sidecar more or less. Says what happened to which container.
+    pub(crate) fn change(&mut self, dice: &mut Dice) -> usize {
+        let index = dice.below(self.specs.len() as u64) as usize;
+        match (dice.below(4), self.specs[index].role) {
+            (0, _) => {
+                let mut added = spec(dice, self.specs.len() as u64, Policy::Always, false);
+                added.name = format!("s{}", self.specs.len());
+                (added.role, added.own_policy, added.added) = (Role::Sidecar, true, true);
+                (added.restart_on, added.restart_all_on) = (None, None);
+                added.policy = Policy::Always;
+                self.behaviours.push(behaviour(dice, &added));
+                self.specs.push(added);
+                self.specs.len() - 1
+            }
+            (1, Role::Sidecar) => {
+                self.specs[index].removed = true;
+                index
+            }
+            _ => {
+                self.specs[index].image += 1;
+                index
+            }
+        }
+    }
+
     /// The grace period of a container ended on its own, as the spec says.
     pub(crate) fn container_grace(&self, index: usize) -> u64 {
         let spec = &self.specs[index];
@@ -190,7 +218,7 @@ impl Life {
     }
 }
 
-fn spec(dice: &mut Dice, i: usize, pod: Policy, init: bool) -> Spec {
+fn spec(dice: &mut Dice, i: u64, pod: Policy, init: bool) -> Spec {
     let sidecar = init && dice.permille(500);
     let role = match (init, sidecar) {
         (false, _) => Role::Regular,
@@ -221,6 +249,8 @@ fn spec(dice: &mut Dice, i: usize, pod: Policy, init: bool) -> Spec {
         startup: probe(dice, 250, 2),
         post_start: probed && dice.permille(150),
         pre_stop: probed && dice.permille(250),
+        added: false,
+        removed: false,
     }
 }
 

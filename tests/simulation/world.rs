@@ -376,8 +376,7 @@ impl World {
                 self.handle(Input::Evict(eviction))
             }
             Event::Update => {
-                let index = self.dice.below(self.life.specs.len() as u64) as usize;
-                self.life.specs[index].image += 1;
+                let index = self.life.change(&mut self.dice);
                 self.checks.definition_changed(index);
                 let pod = self.life.pod();
                 self.handle(Input::Update(pod))

@@ -1,0 +1,191 @@
+//! What one machine costs: inputs in steady probing, state changes, heap.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use podlife::lifecycle::{
+    Action, ContainerIndex, Exit, Finding, Input, Outcome, Output, Persisted, PodMachine,
+    PodOptions, Ticket,
+};
+use podlife::model::{Pod, Valid};
+use podlife::time::{Mono, Now, Wall};
+
+/// Counts the bytes that live on the heap.
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code)]
+// SAFETY: hands everything to the system's allocator and only counts.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+/// A pod with this many containers, each with a liveness and a readiness probe.
+fn pod(containers: usize) -> Valid<Pod> {
+    let probe = r#"{"tcpSocket": {"port": 80}, "periodSeconds": 1}"#;
+    let container = |i| {
+        format!(
+            r#"{{"name": "c{i}", "image": "nginx", "livenessProbe": {probe}, "readinessProbe": {probe}}}"#
+        )
+    };
+    let containers: Vec<String> = (0..containers).map(container).collect();
+    let text = format!(
+        r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "web"}}, "spec": {{"containers": [{}]}}}}"#,
+        containers.join(",")
+    );
+    text.as_str().try_into().expect("a valid pod")
+}
+
+/// A driver that does everything at once.
+struct Driver {
+    machine: PodMachine,
+    now: Now,
+    wait: Mono,
+    inputs: u64,
+    probes: Vec<Ticket>,
+}
+
+impl Driver {
+    fn new(pod: Valid<Pod>) -> Driver {
+        let now = Now {
+            mono: Mono::from_secs(100),
+            wall: Wall::from_secs(1_700_000_000),
+        };
+        let machine = PodMachine::new(pod, PodOptions::default(), now);
+        let mut driver = Driver {
+            machine,
+            now,
+            wait: Mono::MAX,
+            inputs: 0,
+            probes: Vec::new(),
+        };
+        driver.drain();
+        driver
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.inputs += 1;
+        self.machine.handle(self.now, input);
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.machine.poll_output() {
+                Output::Wait(until) => {
+                    self.wait = until.unwrap_or(Mono::MAX);
+                    let Some(ticket) = self.probes.pop() else {
+                        return;
+                    };
+                    self.handle(Input::Done(ticket, Outcome::Probe(Finding::Success)));
+                }
+                Output::Persist => self.handle(Input::Persisted(Persisted::Written)),
+                Output::Perform(ticket, Action::Probe { .. }) => self.probes.push(ticket),
+                Output::Perform(ticket, action) => {
+                    let outcome = match action {
+                        Action::CreateSandbox { .. } => Outcome::Sandbox { ip: None },
+                        Action::Start { .. } => Outcome::Started { at: self.now },
+                        _ => Outcome::Done,
+                    };
+                    self.handle(Input::Done(ticket, outcome));
+                }
+                Output::Cancel(ticket) => self.probes.retain(|held| *held != ticket),
+                Output::Notify(_) => {}
+            }
+        }
+    }
+
+    /// To the next deadline.
+    fn step(&mut self) {
+        self.now = self.now.after(self.wait - self.now.mono);
+        self.handle(Input::Tick);
+        self.drain();
+    }
+
+    fn exit(&mut self, attempt: u32) {
+        let finished = self.now;
+        let exit = Exit {
+            code: 1,
+            signal: None,
+            reason: "Error".into(),
+            message: None,
+            started: Some(self.now),
+            finished,
+        };
+        self.handle(Input::Exited {
+            container: ContainerIndex(0),
+            attempt,
+            exit,
+        });
+        self.drain();
+    }
+}
+
+fn steady(c: &mut Criterion) {
+    let mut group = c.benchmark_group("machine");
+    let mut driver = Driver::new(pod(1));
+    for _ in 0..10 {
+        driver.step();
+    }
+    let before = driver.inputs;
+    driver.step();
+    group.throughput(Throughput::Elements(driver.inputs - before));
+    group.bench_function("steady probing, inputs", |b| {
+        b.iter(|| black_box(&mut driver).step())
+    });
+    group.finish();
+}
+
+fn changes(c: &mut Criterion) {
+    let mut group = c.benchmark_group("machine");
+    let mut driver = Driver::new(pod(1));
+    let mut attempt = 0;
+    let mut life = |driver: &mut Driver| {
+        driver.exit(attempt);
+        // Past the longest back-off, and long enough after to start over.
+        driver.now = driver.now.after(Duration::from_secs(700));
+        driver.handle(Input::Tick);
+        driver.drain();
+        attempt += 1;
+    };
+    let before = driver.inputs;
+    life(&mut driver);
+    group.throughput(Throughput::Elements(driver.inputs - before));
+    group.bench_function("exit to running again, inputs", |b| {
+        b.iter(|| life(black_box(&mut driver)))
+    });
+    group.finish();
+}
+
+fn heap(_: &mut Criterion) {
+    for containers in [1, 2, 3] {
+        let pod = pod(containers);
+        let before = LIVE.load(Relaxed);
+        let driver = Driver::new(pod);
+        let bytes = LIVE.load(Relaxed) - before;
+        println!(
+            "heap beside the manifest, {containers} containers: {bytes} bytes; machine itself {}",
+            size_of::<PodMachine>()
+        );
+        drop(driver);
+    }
+}
+
+criterion_group!(benches, heap, steady, changes);
+criterion_main!(benches);
