@@ -278,6 +278,8 @@ pub const TABLE: &[Row] = &[
     enforced("apiVersion"),
     enforced("kind"),
     enforced("metadata"),
+    idle("metadata.annotations.podlife.io/enforcement", NOT_YET),
+    idle("metadata.annotations.podlife.io/oomGroup", NOT_YET),
     idle("metadata.creationTimestamp", SERVER),
     idle("metadata.deletionGracePeriodSeconds", SERVER),
     idle("metadata.deletionTimestamp", SERVER),
@@ -294,7 +296,6 @@ pub const TABLE: &[Row] = &[
     ),
     idle("metadata.resourceVersion", SERVER),
     idle("metadata.selfLink", SERVER),
-    idle("metadata.uid", "the Node gives each pod its own"),
     idle("status", "the Node finds it out itself"),
     enforced("spec.activeDeadlineSeconds"),
     idle("spec.affinity", ONE_HOST),
@@ -481,7 +482,9 @@ mod tests {
             );
         }
         for row in TABLE {
-            let is_key = row.field.contains(".limits.") || row.field.contains(".requests.");
+            let is_key = row.field.contains(".annotations.")
+                || row.field.contains(".limits.")
+                || row.field.contains(".requests.");
             assert!(
                 is_key || fields.iter().any(|field| field == row.field),
                 "no field for the row {}",

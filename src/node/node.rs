@@ -120,12 +120,13 @@ impl Node {
         self.create_with(pod.try_into()?, PodOptions::default())
     }
 
-    /// The same, with choices that manifests do not have.
+    /// The same, with choices beyond Kubernetes. They win over those that annotations of the pod say.
     ///
     /// # Errors
     /// As for [`create`](Node::create).
     pub fn create_with(&mut self, pod: Valid<Pod>, options: PodOptions) -> Result<PodId> {
         pod.report().accept()?;
+        let options = options.or(PodOptions::of(&pod)?);
         let id = match pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty()) {
             Some(uid) => uid.parse()?,
             None => self.host.ids.next(),
