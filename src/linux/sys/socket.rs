@@ -10,11 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    bind as bind_to, connect as connect_to, getsockopt, recvmsg, sendmsg, socket, socketpair,
-    sockopt::PeerCredentials,
+    bind as bind_to, connect as connect_to, recvmsg, sendmsg, socket, socketpair,
 };
-
-use super::pidfd;
 
 /// Two connected ends.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -44,16 +41,8 @@ pub(crate) fn connect(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The pidfd of the process that listened, or made the pair. Before Linux 6.5 it is opened by the number the kernel gives,
-/// which another process may have by then: compare the start time.
+/// The pidfd of the process that listened, or made the pair. Linux 6.5.
 pub(crate) fn peer(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    match peer_pidfd(fd) {
-        Err(Errno::ENOPROTOOPT) => pidfd::open(getsockopt(&fd, PeerCredentials)?.pid()),
-        peer => peer,
-    }
-}
-
-fn peer_pidfd(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     const SO_PEERPIDFD: i32 = 77;
     let mut pidfd: RawFd = -1;
     let mut size = size_of::<RawFd>() as libc::socklen_t;
