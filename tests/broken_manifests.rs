@@ -208,6 +208,23 @@ duplicate value: the key name is there already
 }
 
 #[test]
+fn duplicate_keys_in_json() {
+    let json = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"a": "1", "a": "2"}, "name": "web"}}"#;
+    let duplicate = |error: &podlife::model::Errors| {
+        let error = error.iter().next().unwrap();
+        assert_eq!(
+            (error.error_type, error.detail.as_str()),
+            (ErrorType::Duplicate, "the key a is there already")
+        );
+    };
+    duplicate(&Valid::<Pod>::try_from(json).unwrap_err());
+    let json = json
+        .replacen("labels", "name", 1)
+        .replacen(r#"{"a": "1", "a": "2"}"#, "\"web\"", 1);
+    assert!(Pod::from_json(json.as_bytes()).is_err());
+}
+
+#[test]
 fn several_things_at_once() {
     says(
         "\

@@ -59,6 +59,7 @@ mod status;
 pub mod sysctl;
 mod text;
 mod text_enum;
+mod tree;
 mod valid;
 mod validate;
 mod volume;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::errors::{ErrorType, Errors, FieldError, Position};
 use super::path::{Step, write_steps};
+use super::tree::{TWICE, Tree};
 
 /// How much text is read. What is larger is refused before any of it is built.
 ///
@@ -88,15 +89,20 @@ fn yaml_trees(_: &str, _: &Limits) -> Result<Vec<Value>, Errors> {
 /// Every JSON value of a text.
 pub(super) fn json_trees(json: &[u8], limits: &Limits) -> Result<Vec<Value>, Errors> {
     limits.check_json(json)?;
-    let trees: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(json)
-        .into_iter()
-        .collect();
+    let trees = serde_json::Deserializer::from_slice(json).into_iter();
+    let trees: Result<Vec<Value>, _> = trees.map(|tree| tree.map(|Tree(tree)| tree)).collect();
     trees.map_err(|error| {
         let sentence = error.to_string();
-        let end = sentence.rfind(" at line ").unwrap_or(sentence.len());
+        let sentence = &sentence[..sentence.rfind(" at line ").unwrap_or(sentence.len())];
+        let twice = sentence.ends_with(TWICE);
+        let error_type = if twice {
+            ErrorType::Duplicate
+        } else {
+            ErrorType::Syntax
+        };
         let text = String::from_utf8_lossy(json);
         let position = Position::in_text(&text, error.line(), error.column());
-        FieldError::new("", ErrorType::Syntax, &sentence[..end])
+        FieldError::new("", error_type, sentence)
             .at(Some(position))
             .into()
     })
