@@ -274,6 +274,21 @@ fn the_layout_is_made_and_removed_without_a_trace() {
 }
 
 #[test]
+fn a_tier_made_by_an_earlier_program_gets_the_controllers() {
+    let Some(scratch) = Scratch::new("earlier tier") else {
+        return;
+    };
+    let root = scratch.0.create("root").unwrap();
+    root.create("burstable").unwrap();
+    let layout = Layout::new(root).unwrap();
+    let made = layout.create(Tier::Burstable, "1f", &Limits::new(), Enforcement::Required);
+    assert_eq!(made.unwrap().0.enabled().unwrap(), layout.controllers());
+    if layout.controllers().is_empty() {
+        println!("skipped: controllers of an earlier tier: there are none here");
+    }
+}
+
+#[test]
 fn a_refused_limit_leaves_no_group_behind() {
     let Some(scratch) = Scratch::new("refused") else {
         return;

@@ -120,11 +120,22 @@ impl Layout {
     pub fn new(root: Cgroup) -> Result<Layout> {
         let missing = root.enable(Controllers::ALL, Enforcement::BestEffort)?;
         let controllers = root.enabled()?.and(Controllers::ALL);
-        Ok(Layout {
+        let layout = Layout {
             root,
             controllers,
             missing,
-        })
+        };
+        // Those made by an earlier program, which may have had fewer controllers.
+        for tier in [Tier::Burstable, Tier::BestEffort] {
+            if layout
+                .root
+                .child(tier.directory().unwrap_or_default())
+                .is_ok()
+            {
+                layout.tier(tier)?;
+            }
+        }
+        Ok(layout)
     }
 
     /// The cgroup it stands below.

@@ -367,4 +367,17 @@ mod tests {
         assert_eq!(bool::parse("2"), None);
         assert_eq!(<Vec<IoMax>>::parse("8:0 rbps"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_of_processors_survives(numbers in proptest::collection::btree_set(0..200_u32, 0..40)) {
+            let list = CpuList::from_iter(numbers);
+            proptest::prop_assert_eq!(CpuList::parse(list.render().trim()), Some(list));
+        }
+
+        #[test]
+        fn no_text_is_too_strange(text in "\\PC{0,40}") {
+            let _ = (CpuList::parse(&text), CpuMax::parse(&text), <Vec<IoMax>>::parse(&text), IoWeight::parse(&text));
+        }
+    }
 }

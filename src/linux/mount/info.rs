@@ -189,4 +189,22 @@ mod tests {
         let error = parse(b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1\n").unwrap_err();
         assert!(error.to_string().contains("36 35 98:0"), "{error}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_are_too_strange(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn any_path_survives_the_kernels_escapes(path in "/[a-z \\t\\\\#0-9]{0,20}") {
+            let escape = |c: char| match c {
+                ' ' | '\t' | '\\' | '#' => format!("\\{:03o}", c as u32),
+                c => c.to_string(),
+            };
+            let escaped: String = path.chars().map(escape).collect();
+            let line = format!("1 2 0:3 / {escaped} rw shared:9 - tmpfs x rw");
+            proptest::prop_assert_eq!(&parse(line.as_bytes()).unwrap()[0].target, std::path::Path::new(&path));
+        }
+    }
 }

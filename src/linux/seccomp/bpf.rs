@@ -79,6 +79,14 @@ impl Program {
 }
 
 pub(super) fn compile(profile: &Profile) -> Result<Program> {
+    if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        let why = "the numbers of this architecture's system calls are not in the table";
+        return Err(Error::new(
+            Kind::Unsupported,
+            "compile a seccomp profile",
+            why,
+        ));
+    }
     let mut code = vec![
         op(LOAD, ARCH),
         Instruction {
@@ -261,6 +269,8 @@ fn value(action: Action) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::linux::Capabilities;
 
@@ -367,6 +377,42 @@ mod tests {
         });
         assert!(profile.compile().unwrap().len() > 512);
         agrees(&profile, 300);
+    }
+
+    fn comparison() -> impl Strategy<Value = Comparison> {
+        use Comparison::{Eq, Ge, Gt, Le, Lt, MaskedEq, Ne};
+        prop_oneof![
+            Just(Eq),
+            Just(Ne),
+            Just(Lt),
+            Just(Le),
+            Just(Gt),
+            Just(Ge),
+            any::<u64>().prop_map(MaskedEq)
+        ]
+    }
+
+    fn condition() -> impl Strategy<Value = Condition> {
+        let value = prop_oneof![prop::sample::select(EDGES.to_vec()), any::<u64>()];
+        (0..2_u8, comparison(), value).prop_map(|(argument, comparison, value)| Condition {
+            argument,
+            comparison,
+            value,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn any_profile_is_compiled_to_what_it_says(
+            rules in prop::collection::vec((0..20_u32, prop::collection::vec(condition(), 0..4), 0..4_u16), 0..30),
+        ) {
+            let profile = rules.into_iter().fold(Profile::new(Action::EPERM), |profile, (number, conditions, action)| {
+                let call = super::super::Call { name: "", number: Some(number), allowed: "" };
+                profile.rule_for(call, &conditions, Action::Trace(action))
+            });
+            agrees(&profile, 25);
+        }
     }
 
     /// An independent compiler must come to the same answers.
