@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command to run in a cgroup and in new namespaces.
 ///
-/// The program that calls gets no child: the command is the child of a [pause](crate::linux::pause) process, which is
+/// The program that calls gets no child: the command is the child of a [pause] process, which is
 /// killed when [`Running`] is dropped or the program ends. In a PID namespace everything that the command started
 /// ends with it.
 ///
