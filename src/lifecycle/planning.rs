@@ -53,6 +53,7 @@ impl PodMachine {
         }
         match self.containers[index].state {
             State::Inspecting | State::Pulling | State::Starting => Some(Flight::Starting),
+            State::PostStart => Some(Flight::PostStart),
             state if state.is_ending() => {
                 let then = self.record.containers[index]
                     .kill

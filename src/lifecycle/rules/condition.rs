@@ -40,8 +40,8 @@ pub enum Message<'a> {
     Incomplete(&'a Shape, Statuses<'a>),
     /// Which readiness gates are shut.
     Gates(&'a Shape, &'a [PodCondition]),
-    /// A fixed text.
-    Text(&'static str),
+    /// This.
+    Text(&'a str),
 }
 
 impl<'a> Condition<'a> {

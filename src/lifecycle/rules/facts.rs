@@ -53,6 +53,9 @@ pub enum Then {
 pub enum Flight {
     /// It is being started: the intent is written or the start is performed, and no attempt is `Running` for it yet.
     Starting,
+    /// It runs, and its postStart hook is not over: it counts as neither started nor ready, and holds back whoever waits for
+    /// it.
+    PostStart,
     /// It is being killed; its newest attempt is still what it was.
     Killing(Then),
     /// Its records are being removed (an in-place restart of all containers).

@@ -286,7 +286,7 @@ impl<'s, S: Fn(usize) -> Seen<'s>> Sync<'_, S> {
         let container = &self.shape.containers[index];
         let seen = (self.seen)(index);
         let is_sidecar = container.role == Role::Sidecar;
-        if seen.flight == Some(Flight::Starting) {
+        if matches!(seen.flight, Some(Flight::Starting | Flight::PostStart)) {
             walk.reached = true;
             return true;
         }
@@ -363,9 +363,8 @@ impl<'s, S: Fn(usize) -> Seen<'s>> Sync<'_, S> {
         let container = &self.shape.containers[index];
         let seen = (self.seen)(index);
         match seen.flight {
-            Some(Flight::Starting | Flight::Resetting | Flight::Killing(Then::Start)) => {
-                return true;
-            }
+            Some(Flight::Killing(Then::Start)) => return true,
+            Some(Flight::Starting | Flight::PostStart | Flight::Resetting) => return true,
             Some(Flight::Killing(Then::Stay)) => return false,
             None => {}
         }
@@ -630,6 +629,21 @@ mod tests {
             ..none
         };
         assert!(planned(&shape, &[x, again, none], false).is_empty());
+    }
+
+    #[test]
+    fn a_post_start_hook_holds_the_next_one_back() {
+        let shape = shape(
+            r#"{"initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}], "containers": [{"name": "a"}]}"#,
+        );
+        let run = attempts(&[RUNS]);
+        let hooked = Seen {
+            attempts: &run,
+            flight: Some(Flight::PostStart),
+            ..Seen::default()
+        };
+        let todo = planned(&shape, &[hooked, Seen::default()], false);
+        assert!(todo.is_empty() && !todo.initialized);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::lifecycle::rules::facts::Seen;
+use crate::lifecycle::rules::facts::{Flight, Seen};
 use crate::lifecycle::rules::phase::RESTARTING_ALL_CONTAINERS;
 use crate::lifecycle::rules::probe::{is_ready, is_started};
 use crate::lifecycle::rules::restart::should_start;
@@ -137,7 +137,8 @@ pub fn fill(status: &mut ContainerStatus, container: &ContainerView, seen: &Seen
     let state = status.state.as_ref();
     let runs = state.is_some_and(|state| state.running.is_some());
     let was_started = status.started == Some(true);
-    let started = runs && is_started(container, &seen.results, was_started);
+    let is_hooked = seen.flight == Some(Flight::PostStart);
+    let started = runs && !is_hooked && is_started(container, &seen.results, was_started);
     let succeeded = state
         .and_then(|state| state.terminated.as_ref())
         .is_some_and(|ended| ended.exit_code == 0);

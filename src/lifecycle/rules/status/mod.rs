@@ -8,23 +8,28 @@
 
 pub mod container;
 pub mod image_volume;
+mod layout;
 pub mod merge;
 pub mod terminate;
 pub mod transition;
 
 use std::mem::take;
 
-use super::condition::{self, Condition, all_containers_restarting, containers_ready, holds};
+use super::condition::{
+    self, Condition, Message, all_containers_restarting, containers_ready, holds,
+};
 use super::condition::{initialized, ready, ready_to_start, restarting_all};
+use super::deadline::DEADLINE_EXCEEDED;
 use super::facts::{Flight, PodFacts, Seen, Then};
 use super::phase::{PhaseFacts, Statuses, phase};
 use super::rewrite::Pen;
 use super::sandbox::sandbox_problem;
 use super::shape::Shape;
 use crate::lifecycle::{Eviction, SandboxState};
-use crate::model::{ConditionType, ContainerStatus, Phase, PodCondition, PodIp, PodStatus};
+use crate::model::{ConditionType, Phase, PodCondition, PodIp, PodStatus};
 use crate::time::Wall;
 use container::{Around, any_regular_created, convert, fill};
+use layout::lay_out;
 
 /// What a projection changed. Of what it does not name, nothing changed that anyone waits for.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +108,10 @@ pub fn project<'s>(
     if !is_terminal(&decided) || pod.terminal || before.as_ref().is_some_and(is_terminal) {
         publish(status, &decided, pod.eviction);
     }
-    let conditions = conditions(status, shape, pod, &seen, &decided, now);
+    let mut conditions = conditions(status, shape, pod, &seen, &decided, now);
+    if status.phase != before && is_terminal(&decided) {
+        conditions |= disruption(status, pod.eviction, now);
+    }
     addresses(status, pod);
     status.start_time.get_or_insert(now);
     status.observed_generation = shape.generation.filter(|generation| *generation != 0);
@@ -392,6 +400,28 @@ fn statuses(status: &PodStatus) -> Statuses<'_> {
     }
 }
 
+/// An evicted pod says so together with its end. Its deadline is not a disruption. Returns what flipped.
+fn disruption(status: &mut PodStatus, eviction: Option<&Eviction>, now: Wall) -> u32 {
+    let Some(eviction) = eviction.filter(|eviction| eviction.reason != DEADLINE_EXCEEDED) else {
+        return 0;
+    };
+    let list = take(&mut status.conditions);
+    let mut sheet = Sheet {
+        list,
+        flipped: 0,
+        generation: None,
+        now,
+    };
+    let found = Condition {
+        holds: true,
+        reason: "TerminationByKubelet",
+        message: Message::Text(&eviction.message),
+    };
+    sheet.put(ConditionType::DisruptionTarget, found);
+    status.conditions = sheet.list;
+    sheet.flipped
+}
+
 /// The address of the newest sandbox; the last one stays while there is none.
 fn addresses(status: &mut PodStatus, pod: &PodFacts<'_>) {
     let newest = pod.sandboxes.first();
@@ -405,45 +435,6 @@ fn addresses(status: &mut PodStatus, pod: &PodFacts<'_>) {
         status.pod_ip = Some(ip.to_owned());
         status.pod_ips = vec![PodIp { ip: ip.to_owned() }];
     }
-}
-
-/// Sees to it that each container of the spec has its status in its slot. Returns whether something had to be moved.
-fn lay_out(status: &mut PodStatus, shape: &Shape) -> bool {
-    let lists = [
-        (&shape.init, &mut status.init_container_statuses),
-        (&shape.regular, &mut status.container_statuses),
-        (&shape.ephemeral, &mut status.ephemeral_container_statuses),
-    ];
-    let mut moved = false;
-    for (indexes, list) in lists {
-        let stands = |index: &usize| {
-            let view = &shape.containers[*index];
-            list.get(usize::from(view.slot))
-                .is_some_and(|status| status.name == *view.name)
-        };
-        if list.len() != indexes.len() || !indexes.iter().all(stands) {
-            lay_out_list(list, indexes, shape);
-            moved = true;
-        }
-    }
-    moved
-}
-
-fn lay_out_list(list: &mut Vec<ContainerStatus>, indexes: &[usize], shape: &Shape) {
-    let mut by_slot = indexes.to_vec();
-    by_slot.sort_by_key(|index| shape.containers[*index].slot);
-    let mut old = take(list);
-    let place = |index: &usize| {
-        let name = &shape.containers[*index].name;
-        match old.iter().position(|status| status.name == **name) {
-            Some(place) => old.swap_remove(place),
-            None => ContainerStatus {
-                name: name.to_string(),
-                ..ContainerStatus::default()
-            },
-        }
-    };
-    *list = by_slot.iter().map(place).collect();
 }
 
 /// Succeeded and Failed are never left.
@@ -670,6 +661,75 @@ mod tests {
             (none.phase, status.phase),
             (Phase::Failed, Some(Phase::Failed))
         );
+    }
+
+    #[test]
+    fn an_evicted_pod_says_so_with_its_end_and_one_past_its_deadline_does_not() {
+        let pod: Pod =
+            serde_json::from_str(r#"{"spec": {"containers": [{"name": "a"}]}}"#).unwrap();
+        let shape = Shape::new(&pod);
+        for (reason, says) in [("Evicted", true), (DEADLINE_EXCEEDED, false)] {
+            let eviction = Eviction {
+                reason: reason.into(),
+                message: "why".into(),
+                grace: None,
+            };
+            let mut status = PodStatus::default();
+            for terminal in [false, true] {
+                let facts = PodFacts {
+                    terminal,
+                    eviction: Some(&eviction),
+                    ..PodFacts::default()
+                };
+                project(
+                    &mut status,
+                    &shape,
+                    &facts,
+                    |_| Seen::default(),
+                    Wall::default(),
+                );
+                let said = holds(&status.conditions, &ConditionType::DisruptionTarget);
+                assert_eq!(said, says && terminal);
+            }
+            assert_eq!(
+                (status.phase, status.reason.as_deref()),
+                (Some(Phase::Failed), Some(reason))
+            );
+        }
+    }
+
+    #[test]
+    fn a_container_is_not_ready_before_its_post_start_hook_is_over() {
+        let pod: Pod =
+            serde_json::from_str(r#"{"spec": {"containers": [{"name": "a"}]}}"#).unwrap();
+        let shape = Shape::new(&pod);
+        let attempts = [Attempt {
+            number: 0,
+            sandbox: 0,
+            restart_count: 0,
+            created: Now::default(),
+            image: "".into(),
+            state: AttemptState::Running {
+                started: Now::default(),
+            },
+        }];
+        let mut status = PodStatus::default();
+        for (flight, ready) in [(Some(Flight::PostStart), false), (None, true)] {
+            let seen = |_| Seen {
+                attempts: &attempts,
+                flight,
+                ..Seen::default()
+            };
+            project(
+                &mut status,
+                &shape,
+                &PodFacts::default(),
+                seen,
+                Wall::default(),
+            );
+            let shown = &status.container_statuses[0];
+            assert_eq!((shown.started, shown.ready), (Some(ready), ready));
+        }
     }
 
     #[test]
