@@ -242,6 +242,8 @@ impl Walk {
     /// PID 1 of a namespace that others join: holds nothing and takes the orphans' statuses.
     fn reap(&self) -> Result<()> {
         self.ready()?;
+        // Without capabilities it is weaker than any container's root: nothing but this keeps that one out.
+        kernel::set_dumpable(false)?;
         kernel::set_name(c"podlife-reaper")?;
         kernel::close_from(0);
         kernel::block_all_signals()?;

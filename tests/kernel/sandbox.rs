@@ -222,9 +222,23 @@ pub(crate) fn sandbox(plan: &Plan) -> Sandbox<'_> {
     }
 }
 
+/// Reads to the end, which must come within patience.
 pub(crate) fn read_all(fd: OwnedFd) -> String {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::from(fd).read_to_string(&mut text).unwrap();
-    text
+    let until = Instant::now() + PATIENCE;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
+        assert!(
+            ready > 0,
+            "no end after {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+        match nix::unistd::read(&fd, &mut piece).unwrap() {
+            0 => return String::from_utf8(bytes).unwrap(),
+            size => bytes.extend_from_slice(&piece[..size]),
+        }
+    }
 }
