@@ -206,6 +206,18 @@ fn namespace_shows_what_is_shared() {
 }
 
 #[test]
+fn init_and_termination_tell_the_order() {
+    let end = Run::example("init", &[], "").end();
+    assert_eq!(end.text, "1. proxy\n2. migrate\n3. warm\n4. web\n4. cache");
+    let end = Run::example("termination", &[], "").end();
+    end.in_order(&[
+        "proxy: waits for [\"web\", \"logs\"]",
+        "logs: waits for [\"web\"]",
+        "web: waits for []",
+    ]);
+}
+
+#[test]
 fn cgroup_ends_everything_in_it() {
     let end = Run::example("cgroup", &[], "").end();
     assert_eq!(end.code, 0, "{}", end.text);
