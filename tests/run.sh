@@ -160,7 +160,7 @@ counts() {
 
 # The same of a script's last line.
 own_count() {
-    tail -n 1 | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' | grep . || echo 0 0 0
+    tail -n 1 | sed -nE 's/^([0-9]+) passed,? ([0-9]+) failed,? ([0-9]+) skipped$/\1 \2 \3/p' | grep . || echo 0 0 0
 }
 
 # Why tests were skipped: those that say so, those libtest ignores, and the vectors' own lines.
