@@ -31,6 +31,7 @@ mod sandbox;
 mod store;
 mod turn;
 mod volumes;
+mod waiting;
 mod work;
 
 pub use crate::lifecycle::rules::column::Row;

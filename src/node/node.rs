@@ -4,24 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::command::{Delete, Exec, Output, Snapshot, Until};
+use super::command::{Delete, Snapshot};
 use super::handle::{Call, Inbox};
 use super::host::Host;
 use super::lower;
 use super::resident::Resident;
 use super::store::Saving;
-use super::work::WorkId;
 use super::{
     Cursor, Event, EventKind, Events, LogOptions, Logs, NodeHandle, NodeOptions, PodId, PodRef,
-    Turn,
 };
 use crate::lifecycle::{Input, PodMachine, PodOptions};
 use crate::linux::Clock;
 use crate::linux::pause::Plan;
 use crate::linux::reactor::Ready;
-use crate::model::{ConditionStatus, ConditionType, Phase, Pod, PodStatus, Valid};
+use crate::model::{Pod, Valid};
 use crate::{Error, Kind, Result};
 
 /// Runs pods on this host, inside the program that has it.
@@ -60,7 +57,7 @@ pub struct Node {
     pub(super) ready: Vec<Ready>,
     /// A handle asked the driving thread to stop.
     pub(super) closing: bool,
-    sessions: u64,
+    pub(super) sessions: u64,
 }
 
 /// A Node can be moved to another thread, and is driven by one at a time.
@@ -289,170 +286,6 @@ impl Node {
         NodeHandle(self.inbox.clone())
     }
 
-    /// Drives until the pod has come so far.
-    ///
-    /// # Errors
-    /// [`Kind::Timeout`]; [`Kind::PodFailed`] if the pod ended in another way; [`Kind::NotFound`].
-    pub fn wait(&mut self, id: PodId, until: Until, timeout: Duration) -> Result<PodStatus> {
-        let deadline = Clock::mono() + timeout;
-        let mut last = None;
-        loop {
-            match self.pods.get(&id).map(|resident| resident.machine.status()) {
-                None if until == Until::Deleted => return Ok(last.unwrap_or_default()),
-                None if last.is_none() => return Err(unknown("wait for", id)),
-                None => return Err(self.ended("it was deleted", until, id)),
-                Some(status) => {
-                    if let Some(done) = reached(status, until) {
-                        let status = status.clone();
-                        return done
-                            .map(|()| status)
-                            .map_err(|why| self.ended(why, until, id));
-                    }
-                    if until == Until::Deleted {
-                        last = Some(status.clone());
-                    } else {
-                        last.get_or_insert_default();
-                    }
-                }
-            }
-            self.turn_before(deadline, || format!("see the pod {until:?} in {timeout:?}"))?;
-        }
-    }
-
-    /// Drives until `done` says so of an event; it is asked of each new one.
-    ///
-    /// # Errors
-    /// [`Kind::Timeout`].
-    pub fn run_until(
-        &mut self,
-        timeout: Duration,
-        mut done: impl FnMut(&Node, &Event) -> bool,
-    ) -> Result<()> {
-        let deadline = Clock::mono() + timeout;
-        loop {
-            while let Some(event) = self.next_event() {
-                if done(self, &event) {
-                    return Ok(());
-                }
-            }
-            self.turn_before(deadline, || {
-                format!("see what was waited for in {timeout:?}")
-            })?;
-        }
-    }
-
-    /// Runs a command in a running container, to its end.
-    ///
-    /// # Errors
-    /// There is no such pod or container, or it does not run; [`Kind::Timeout`], and then the command is killed. A command that
-    /// exits with another code than 0 is no error.
-    pub fn output(
-        &mut self,
-        id: PodId,
-        container: &str,
-        command: Exec,
-        timeout: Duration,
-    ) -> Result<Output> {
-        let deadline = Clock::mono() + timeout;
-        self.sessions += 1;
-        let session = WorkId::Session(self.sessions);
-        let resident = self
-            .pods
-            .get_mut(&id)
-            .ok_or_else(|| unknown("run a command in", id))?;
-        resident.begin_session(&mut self.host, session, container, command.command)?;
-        loop {
-            let gone = || {
-                Error::new(
-                    Kind::Conflict,
-                    "run a command in the container",
-                    "the container ended",
-                )
-            };
-            let resident = self.pods.get_mut(&id).ok_or_else(gone)?;
-            if let Some(output) = resident.outputs.remove(&session) {
-                return Ok(output);
-            }
-            if !resident.work.contains_key(&session) {
-                return Err(gone());
-            }
-            let turned = self.turn_before(deadline, || {
-                format!("see the end of the command in {timeout:?}")
-            });
-            if let (Err(error), Some(resident)) = (turned, self.pods.get_mut(&id)) {
-                resident.cancel(&mut self.host, session);
-                return Err(error);
-            }
-        }
-    }
-
-    /// Deletes all pods, and drives until nothing is left of them: gracefully, in order of priority, inside one deadline, at
-    /// which what is left is killed.
-    ///
-    /// # Errors
-    /// [`Kind::Timeout`] if even killing them took more than ten seconds.
-    pub fn drain(&mut self, total: Duration) -> Result<()> {
-        let deadline = Clock::mono() + total;
-        let mut waves = BTreeMap::<_, Vec<_>>::new();
-        for resident in self.pods.values() {
-            waves
-                .entry(resident.pod.spec.priority.unwrap_or(0))
-                .or_default()
-                .push(resident.id);
-        }
-        for wave in waves.values() {
-            let left = deadline - Clock::mono();
-            let how = Delete {
-                strict_deadline: Some(left),
-                ..Delete::default()
-            };
-            wave.iter().try_for_each(|id| self.delete(*id, how))?;
-            while wave.iter().any(|id| self.pods.contains_key(id)) && Clock::mono() < deadline {
-                self.turn(Some(deadline - Clock::mono()))?;
-            }
-        }
-        let left: Vec<_> = self.pods.keys().copied().collect();
-        left.into_iter()
-            .try_for_each(|id| self.delete(id, Delete::now()))?;
-        let deadline = Clock::mono().max(deadline) + Duration::from_secs(10);
-        while !self.pods.is_empty() {
-            self.turn_before(deadline, || "see the end of all pods".to_owned())?;
-        }
-        Ok(())
-    }
-
-    /// One turn that ends at the deadline. After it, it is an error.
-    fn turn_before(
-        &mut self,
-        deadline: crate::time::Mono,
-        what: impl Fn() -> String,
-    ) -> Result<Turn> {
-        if self.closing {
-            return Err(Error::new(
-                Kind::NodeClosed,
-                what(),
-                "a handle asked the Node to stop",
-            ));
-        }
-        let left = deadline - Clock::mono();
-        if left.is_zero() {
-            return Err(Error::new(Kind::Timeout, what(), "the time is up"));
-        }
-        self.turn(Some(left))
-    }
-
-    fn ended(&self, why: &str, until: Until, id: PodId) -> Error {
-        let name = self
-            .pods
-            .get(&id)
-            .map_or_else(|| id.to_string(), |resident| resident.name.to_string());
-        Error::new(
-            Kind::PodFailed,
-            format!("see the pod {name} {until:?}"),
-            why.to_owned(),
-        )
-    }
-
     /// Answers what other threads asked.
     pub(super) fn answer(&mut self, call: Call) {
         match call {
@@ -492,25 +325,10 @@ impl Drop for Node {
     }
 }
 
-fn unknown(verb: &str, id: PodId) -> Error {
+pub(super) fn unknown(verb: &str, id: PodId) -> Error {
     Error::new(
         Kind::NotFound,
         format!("{verb} the pod {id}"),
         "there is none with that id",
     )
-}
-
-/// Whether a pod has come so far; `Err` if it never will.
-fn reached(status: &PodStatus, until: Until) -> Option<Result<(), &'static str>> {
-    let ready = |condition: &crate::model::PodCondition| {
-        condition.type_ == ConditionType::Ready && condition.status == ConditionStatus::True
-    };
-    match (until, &status.phase) {
-        (Until::Deleted, _) => None,
-        (Until::Ready, _) if status.conditions.iter().any(ready) => Some(Ok(())),
-        (Until::Finished, Some(Phase::Succeeded)) => Some(Ok(())),
-        (_, Some(Phase::Failed)) => Some(Err("it failed")),
-        (Until::Ready, Some(Phase::Succeeded)) => Some(Err("it ended")),
-        _ => None,
-    }
 }

@@ -124,21 +124,13 @@ impl ContainerEvent {
     }
 
     fn write_message(&self, f: &mut dyn Write, event: &Event) -> fmt::Result {
-        let (container, image) = (&self.container, &self.image);
+        let container = &self.container;
         match self.change {
-            ContainerChange::Pulled { fetched: None } => {
-                write!(f, "Container image \"{image}\" already present on machine")
-            }
-            ContainerChange::Pulled {
-                fetched: Some(took),
-            } => {
-                write!(f, "Successfully pulled image \"{image}\" in {took:.3?}")
-            }
-            ContainerChange::Pulling => write!(f, "Pulling image \"{image}\""),
-            ContainerChange::PullFailed => self.write_error(f),
-            ContainerChange::PullBackOff(_) => write!(f, "Back-off pulling image \"{image}\""),
+            ContainerChange::Pulled { .. }
+            | ContainerChange::Pulling
+            | ContainerChange::PullBackOff(_) => self.write_pull(f),
+            ContainerChange::PullFailed | ContainerChange::StartFailed => self.write_error(f),
             ContainerChange::Started => write!(f, "Started container {container}"),
-            ContainerChange::StartFailed => self.write_error(f),
             ContainerChange::Exited => {
                 write!(f, "Container {container} ended")?;
                 self.detail
@@ -194,6 +186,22 @@ impl ContainerEvent {
                     self.attempt
                 )
             }
+        }
+    }
+
+    fn write_pull(&self, f: &mut dyn Write) -> fmt::Result {
+        let image = &self.image;
+        match self.change {
+            ContainerChange::Pulled { fetched: None } => {
+                write!(f, "Container image \"{image}\" already present on machine")
+            }
+            ContainerChange::Pulled {
+                fetched: Some(took),
+            } => {
+                write!(f, "Successfully pulled image \"{image}\" in {took:.3?}")
+            }
+            ContainerChange::PullBackOff(_) => write!(f, "Back-off pulling image \"{image}\""),
+            _ => write!(f, "Pulling image \"{image}\""),
         }
     }
 
