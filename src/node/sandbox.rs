@@ -78,7 +78,10 @@ impl Resident {
         let plan = lower::sandbox::plan(&self.pod, &ground)?;
         let cgroup = self.make_cgroup(host)?;
         let listener = match &self.files {
-            Some(files) => Some(pause::Sandbox::listener(&files.socket())?),
+            Some(files) => {
+                files.forget_pause();
+                Some(pause::Sandbox::listener(&files.socket())?)
+            }
             None => None,
         };
         let spawned = pause::spawn(&pause::Sandbox {

@@ -153,27 +153,44 @@ fn processes() -> BTreeSet<String> {
     found
 }
 
-/// Other helpers and tests run pods on the same machine at the same time.
+/// Other tests may run pods on the same machine at the same time.
 fn is_ours(uids: &str, cgroup: &str) -> bool {
     let uid = nix::unistd::geteuid();
+    let path = cgroup
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .unwrap_or("/");
     match uid.is_root() {
         true => roots()
             .iter()
-            .any(|root| cgroup.contains(&format!("/{root}/"))),
+            .any(|root| root.ends_with(path_of(root, path))),
         false => uids.split_whitespace().next() == Some(&uid.to_string()),
     }
 }
 
-/// The cgroups of Nodes of this process: those whose locks it holds.
+/// As much of a process's cgroup as is in the name of `root`.
+fn path_of<'p>(root: &str, path: &'p str) -> &'p str {
+    let ends = path
+        .match_indices('/')
+        .map(|(at, _)| &path[..at])
+        .filter(|path| !path.is_empty());
+    ends.into_iter()
+        .find(|path| root.ends_with(path))
+        .unwrap_or(path)
+}
+
+/// The cgroups of Nodes of this process: they hold them open.
 fn roots() -> BTreeSet<String> {
     let descriptors = std::fs::read_dir("/proc/self/fd")
         .into_iter()
         .flatten()
         .flatten();
     let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let names = targets.filter_map(|target| Some(target.file_name()?.to_str()?.to_owned()));
+    let names = targets.filter_map(|target| target.to_str().map(str::to_owned));
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
-    seen.extend(names.filter(|name| name.starts_with("podlife")));
+    seen.extend(
+        names.filter(|name| name.starts_with("/sys/fs/cgroup") && name.contains("/podlife")),
+    );
     seen.clone()
 }
 
@@ -195,11 +212,9 @@ fn descriptors() -> BTreeSet<String> {
 
 fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for mount in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
-        for root in roots() {
-            collect(&Path::new(mount).join(root), &mut found);
-        }
-    }
+    roots()
+        .iter()
+        .for_each(|root| collect(Path::new(root), &mut found));
     found
 }
 

@@ -11,5 +11,6 @@ mod images;
 mod init;
 mod job;
 mod probes;
+mod recovery;
 mod restarts;
 mod turning;

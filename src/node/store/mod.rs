@@ -177,6 +177,14 @@ impl PodFiles {
         write_json(&self.directory.join("pause"), pause)
     }
 
+    /// No process holds the sandbox any more, and nobody listens.
+    pub(super) fn forget_pause(&self) {
+        for name in ["pause", "pause.sock"] {
+            // Absent is what it shall be.
+            let _ = std::fs::remove_file(self.directory.join(name));
+        }
+    }
+
     /// Where pause listens for the next Node.
     pub(super) fn socket(&self) -> PathBuf {
         self.directory.join("pause.sock")
