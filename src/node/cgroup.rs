@@ -20,14 +20,14 @@ impl Resident {
         let limits = limits::pod(&self.pod, host.cgroups.controllers());
         let (group, missing) = match &host.cgroups {
             Cgroups::None(missing) => {
-                missing.limits(&limits, host.enforcement)?;
+                missing.limits(&limits, self.enforcement(host))?;
                 let why = missing.to_string();
                 self.degrade(host, "cgroup", &why);
                 return Ok(None);
             }
             Cgroups::Tree(tree, _) => {
                 let (tier, uid) = (tier(&self.pod), self.id.to_string());
-                match tree.create(tier, &uid, &limits, host.enforcement) {
+                match tree.create(tier, &uid, &limits, self.enforcement(host)) {
                     Err(error) if error.kind() == Kind::AlreadyExists => {
                         (tree.find(tier, &uid)?, Vec::new())
                     }
@@ -63,7 +63,7 @@ impl Resident {
             name: &name,
             attempt,
         };
-        let (cgroup, missing) = tree.member(&group, member, &limits, host.enforcement)?;
+        let (cgroup, missing) = tree.member(&group, member, &limits, self.enforcement(host))?;
         self.degrade_all(host, &missing);
         Ok(Some(cgroup))
     }
@@ -172,11 +172,12 @@ impl Resident {
 }
 
 fn remove(group: &Cgroup, child: &str) {
-    if let Ok(child) = group.child(child) {
-        if child.remove().is_err() {
-            let _ = child.kill();
-            let _ = child.remove();
-        }
+    let Ok(child) = group.child(child) else {
+        return;
+    };
+    if child.remove().is_err() {
+        let _ = child.kill();
+        let _ = child.remove();
     }
 }
 

@@ -6,6 +6,7 @@ use super::PodId;
 use super::resident::Resident;
 use crate::lifecycle::rules::column::{Listed, Row};
 use crate::lifecycle::{Record, State};
+use crate::model::report::FieldReport;
 use crate::model::{Pod, PodStatus};
 use crate::time::Wall;
 
@@ -39,6 +40,11 @@ impl<'n> PodRef<'n> {
         self.0.machine.status()
     }
 
+    /// What podlife does with each field of its manifest.
+    pub fn report(&self) -> &'n FieldReport {
+        self.0.pod.report()
+    }
+
     /// What its machine remembers.
     pub fn record(&self) -> &'n Record {
         self.0.machine.record()
@@ -53,7 +59,7 @@ impl<'n> PodRef<'n> {
                 pod,
                 status,
                 deleted,
-                created: status.start_time,
+                created: pod.metadata.creation_timestamp,
             },
             now,
         )

@@ -9,7 +9,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::command::Output;
 use super::host::{Due, Host};
-use super::lower::environment::handler_command;
 use super::probes::http::Get;
 use super::probes::{Verdict, target};
 use super::resident::{Resident, key, spec_of};
@@ -18,6 +17,7 @@ use crate::lifecycle::{AttemptState, ContainerIndex, Hook, Input, Outcome, Probe
 use crate::linux::pause::{self, Key, Request, Start};
 use crate::linux::process::Exit;
 use crate::linux::{Clock, Signal};
+use crate::model::command::expand_literal;
 use crate::model::{Container, ExecAction, HttpGetAction, TcpSocketAction};
 use crate::{Error, Kind, Result};
 
@@ -87,7 +87,7 @@ impl Resident {
         let ip = self.machine.status().pod_ip.clone();
         match handler(spec, purpose) {
             Handler::Exec(action) => {
-                let argv = handler_command(&action.command, spec);
+                let argv = expand_literal(&action.command, &spec.env);
                 let command = Command {
                     argv,
                     apart: false,

@@ -142,6 +142,7 @@ impl Node {
             )
             .cure("delete it and wait until it is gone, or choose another name"));
         }
+        let pod = named(pod, id)?;
         let machine = PodMachine::new(pod.clone(), options.clone(), Clock::now());
         let mut resident = Resident::new(id, pod, options, machine);
         if let Some(state) = &self.host.state {
@@ -229,13 +230,11 @@ impl Node {
                 )
             };
             let rootfs = self.host.images.find(image).ok_or_else(absent)?;
-            let uid = pod.metadata.uid.clone().unwrap_or_default();
             let lowering = lower::Lowering {
                 pod,
                 spec,
                 rootfs,
                 ground: &ground,
-                uid,
             };
             let plan = lowering.container();
             let plan =
@@ -331,4 +330,15 @@ pub(super) fn unknown(verb: &str, id: PodId) -> Error {
         format!("{verb} the pod {id}"),
         "there is none with that id",
     )
+}
+
+/// What an API server adds to a pod: its uid, and when it was created.
+fn named(pod: Valid<Pod>, id: PodId) -> Result<Valid<Pod>> {
+    let mut pod = pod.edit();
+    pod.metadata.uid = Some(id.to_string());
+    pod.metadata.creation_timestamp.get_or_insert(Clock::wall());
+    pod.metadata
+        .namespace
+        .get_or_insert_with(|| "default".into());
+    Ok(pod.validate()?)
 }

@@ -15,8 +15,9 @@ use crate::lifecycle::{
     ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, ProbeKind,
 };
 use crate::linux::Clock;
+use crate::linux::cgroup::Enforcement;
 use crate::linux::pause::{Key, Plan};
-use crate::model::{Container, Pod, Valid};
+use crate::model::{self, Container, Pod, Valid};
 use crate::time::Mono;
 use crate::{Error, Kind};
 
@@ -205,7 +206,6 @@ impl Resident {
             spec,
             rootfs,
             ground: &ground,
-            uid: self.id.to_string(),
         })
     }
 
@@ -243,6 +243,15 @@ impl Resident {
             }
         }
         Ok(())
+    }
+
+    /// What happens where a limit of this pod cannot be enforced.
+    pub(super) fn enforcement(&self, host: &Host) -> Enforcement {
+        match self.options.enforcement {
+            Some(model::Enforcement::Required) => Enforcement::Required,
+            Some(model::Enforcement::BestEffort) => Enforcement::BestEffort,
+            None => host.enforcement,
+        }
     }
 
     /// The run of an attempt.

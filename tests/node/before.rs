@@ -197,16 +197,14 @@ fn roots() -> BTreeSet<String> {
 fn descriptors() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
-        if let Ok(target) = std::fs::read_link(entry.path()) {
-            if !target.to_string_lossy().ends_with("/fd") {
-                found.insert(format!(
-                    "{} {}",
-                    entry.file_name().to_string_lossy(),
-                    target.display()
-                ));
-            }
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        // The one that lists them is gone already.
+        if target.exists() || !target.to_string_lossy().ends_with("/fd") {
+            let name = entry.file_name();
+            found.insert(format!("{} {}", name.to_string_lossy(), target.display()));
         }
     }
+    found.retain(|line| !line.ends_with("/fd"));
     found
 }
 

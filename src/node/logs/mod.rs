@@ -3,9 +3,6 @@
 //! Log files have the CRI form, one line of output each: `2026-01-02T12:00:00.000000000Z stdout F text`. `P` in place of
 //! `F` marks a piece of a line that goes on in the next entry of that stream.
 
-mod line;
-mod tail;
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -16,11 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
+use crate::model::log::{LogStreams, LogView, PodLogOptions, tail_offset};
 use crate::time::Wall;
 use crate::{Error, Kind, Result};
-
-use line::Line;
-pub use line::Stream;
 
 /// So much of a file is looked at in one go.
 const PIECE: usize = 32 << 10;
@@ -46,6 +41,33 @@ pub struct LogOptions {
     pub previous: bool,
 }
 
+/// Where a container printed something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl LogOptions {
+    /// As the API has them; times are points already.
+    fn view(&self) -> LogView {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let mut options = PodLogOptions::default();
+        options.follow = self.follow;
+        options.tail_lines = self.tail.map(count);
+        options.since_time = self.since;
+        options.timestamps = self.timestamps;
+        options.limit_bytes = self.limit_bytes.map(count);
+        options.stream = self.stream.map(|stream| match stream {
+            Stream::Stdout => LogStreams::Stdout,
+            Stream::Stderr => LogStreams::Stderr,
+        });
+        LogView::new(&options, Wall::default())
+    }
+}
+
 /// The output of one run of a container; see [`Node::logs`](crate::Node::logs).
 ///
 /// It is read without the Node: it stays usable while the Node is driven, and after. With [`LogOptions::follow`] a read
@@ -61,9 +83,7 @@ pub struct Logs {
     input: Vec<u8>,
     output: Vec<u8>,
     given: usize,
-    left: u64,
-    /// For each stream, whether a line of it is half given.
-    open_lines: [bool; 2],
+    view: LogView,
 }
 
 /// Where a log comes from.
@@ -81,25 +101,22 @@ impl Logs {
             true => Some(watch(&file)?),
             false => None,
         };
-        let offset = match options.tail {
-            Some(lines) => {
-                tail::offset(&file, lines).map_err(|why| Error::io("read a log", why))?
-            }
-            None => 0,
+        let view = options.view();
+        let mut file = file;
+        let offset = match view.tail {
+            Some(lines) => tail_offset(&mut file, lines),
+            None => Ok(0),
         };
-        let left = options.limit_bytes.unwrap_or(u64::MAX);
-        let (input, output) = (Vec::new(), Vec::new());
         Ok(Logs {
             file,
             source,
             changes,
             options,
-            offset,
-            input,
-            output,
+            offset: offset.map_err(|why| Error::io("read a log", why))?,
+            input: Vec::new(),
+            output: Vec::new(),
             given: 0,
-            left,
-            open_lines: [false; 2],
+            view,
         })
     }
 
@@ -120,9 +137,10 @@ impl Logs {
         let mut start = 0;
         while let Some(length) = input[start..].iter().position(|&byte| byte == b'\n') {
             let end = start + length + 1;
-            if let Some(line) = Line::parse(&input[start..end]) {
-                self.show(&line);
-            }
+            let output = &mut self.output;
+            self.view.show(&input[start..end], |_, bytes| {
+                output.extend_from_slice(bytes)
+            });
             start = end;
         }
         input.drain(..start);
@@ -130,31 +148,6 @@ impl Logs {
             input.clear();
         }
         self.input = input;
-    }
-
-    fn show(&mut self, line: &Line<'_>) {
-        let unwanted = self
-            .options
-            .stream
-            .is_some_and(|stream| stream != line.stream);
-        if unwanted || self.options.since.is_some_and(|since| line.time < since) {
-            return;
-        }
-        let open = std::mem::replace(&mut self.open_lines[line.stream as usize], line.partial);
-        if self.options.timestamps && !open {
-            let stamp = line.timestamp();
-            self.give(stamp.as_bytes());
-            self.give(b" ");
-        }
-        self.give(line.content);
-    }
-
-    fn give(&mut self, bytes: &[u8]) {
-        let count = bytes
-            .len()
-            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.output.extend_from_slice(&bytes[..count]);
-        self.left -= count as u64;
     }
 
     /// At the end of the file: goes on in the one that took its name, if it was rotated.
@@ -193,7 +186,7 @@ impl Read for Logs {
         let mut drained = false;
         while self.given == self.output.len() {
             (self.given, _) = (0, self.output.clear());
-            if self.left == 0 {
+            if self.view.is_done() {
                 return Ok(0);
             }
             let ended = self.source.ended.load(Ordering::Acquire);

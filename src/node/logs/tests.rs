@@ -115,20 +115,6 @@ fn the_vectors_hold_for_files() {
 }
 
 #[test]
-fn tail_counts_complete_lines() {
-    let scratch = Scratch::new("tail");
-    let line = "a".repeat(1024);
-    scratch.append(&format!(
-        "{line}\n{line}\n{line}\n{line}\n{}",
-        "a".repeat(512)
-    ));
-    let file = File::open(&scratch.0).unwrap();
-    for (lines, at) in [(0, 4100), (1, 3075), (4, 0), (9999, 0)] {
-        assert_eq!(tail::offset(&file, lines).unwrap(), at, "{lines}");
-    }
-}
-
-#[test]
 fn following_goes_on_through_a_rotation_and_ends_with_the_writer() {
     let scratch = Scratch::new("follow");
     let (mut logs, ended) = scratch.open(LogOptions {

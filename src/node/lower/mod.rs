@@ -1,6 +1,6 @@
 //! Manifests as plans: what a container needs, compiled into steps before anything is done.
 
-pub(crate) mod environment;
+mod environment;
 mod identity;
 pub(crate) mod limits;
 mod root;
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Namespaces, Propagation, Step};
+use crate::model::environment::Environment;
 use crate::model::oom_score::oom_score_adj;
 use crate::model::{Container, Pod};
 use crate::node::rootfs::Rootfs;
 use crate::{Error, Result};
-use environment::Environment;
 use identity::Identity;
 
 /// What of the host a pod stands on.
@@ -82,16 +82,14 @@ pub(crate) struct Lowering<'a> {
     pub(crate) spec: &'a Container,
     pub(crate) rootfs: &'a Rootfs,
     pub(crate) ground: &'a Ground,
-    /// Where the container finds its `/dev/termination-log`.
-    pub(crate) uid: String,
 }
 
 impl Lowering<'_> {
     /// The plan of the container's own process.
     pub(crate) fn container(&self) -> Result<Plan, Failure> {
         let identity = Identity::of(self)?;
-        let environment = Environment::of(self)?;
-        let argv = environment.argv(self)?;
+        let environment = self.environment()?;
+        let argv = self.argv(&environment)?;
         let host_pid = self.pod.spec.host_pid == Some(true);
         let pid = if host_pid {
             Namespaces::NONE
@@ -114,7 +112,7 @@ impl Lowering<'_> {
     /// The plan of another process in the same container.
     pub(crate) fn inside(&self, argv: &[String]) -> Result<Plan, Failure> {
         let identity = Identity::of(self)?;
-        let environment = Environment::of(self)?;
+        let environment = self.environment()?;
         let mut plan = Plan::inside(&self.container()?);
         self.finish(&mut plan, &identity, &environment, argv.to_vec())
             .map_err(create_error)?;
@@ -136,7 +134,10 @@ impl Lowering<'_> {
         plan.push(Step::Chdir(directory.unwrap_or("/").into()));
         plan.push(Step::Umask(0o022));
         plan.drop_to(&identity.credentials());
-        plan.execute(argv, environment.words())?;
+        let words = environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        plan.execute(argv, words)?;
         Ok(())
     }
 }

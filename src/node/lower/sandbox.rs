@@ -12,7 +12,7 @@ use crate::model::hosts::{host_network_hosts, pod_hosts};
 use crate::model::{Pod, StorageMedium};
 
 /// The name that ends domains of pods with a subdomain.
-const CLUSTER_DOMAIN: &str = "cluster.local";
+pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Those that the containers share, and the mount namespace that holds what is not on disk.
 pub(crate) fn namespaces(pod: &Pod) -> Namespaces {

@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::http::{Request, authority};
-use crate::model::{Container, HttpGetAction, HttpHeader, IntOrString, Scheme, TcpSocketAction};
+use super::http::Request;
+use crate::model::probe_target::{HttpTarget, resolve_port};
+use crate::model::{Container, HttpGetAction, HttpHeader, TcpSocketAction};
 
 /// What a probe sends as `User-Agent`.
 const USER_AGENT: &str = concat!("kube-probe/", env!("CARGO_PKG_VERSION"));
+/// A pod without an address of its own is reached through the loopback of its network namespace.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// The GET of a handler, and the address it is sent to. `Err` says why it cannot be made at all.
 pub(crate) fn http(
@@ -14,31 +17,28 @@ pub(crate) fn http(
     container: &Container,
     pod_ip: Option<&str>,
 ) -> Result<Request, String> {
-    if action.scheme == Some(Scheme::Https) {
+    let target = HttpTarget::new(action, container, pod_ip.unwrap_or(LOOPBACK));
+    let target = target.map_err(|error| error.to_string())?;
+    if target.https {
         return Err("https is not supported by this build".into());
     }
-    let port = port(&action.port, container)?;
-    let host = host(action.host.as_deref(), pod_ip);
     let own = |wanted: &str| {
-        action
-            .http_headers
-            .iter()
-            .rev()
-            .find(|header| header.name.eq_ignore_ascii_case(wanted))
+        let mut headers = action.http_headers.iter().rev();
+        headers.find(|header| header.name.eq_ignore_ascii_case(wanted))
     };
-    let authority =
-        own("host").map_or_else(|| authority(&host, port), |header| header.value.clone());
+    let authority = own("host").map_or_else(|| target.authority(), |header| header.value.clone());
     let standard = [("User-Agent", USER_AGENT), ("Accept", "*/*")];
     let standard = standard.into_iter().filter(|(name, _)| own(name).is_none());
     let headers = standard.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let given = action.http_headers.iter().filter(|header| is_sent(header));
     let given = given.map(|header| (header.name.clone(), header.value.clone()));
+    let (path, headers) = (target.request_path(), headers.chain(given).collect());
     Ok(Request {
-        host,
-        port,
-        path: path(action.path.as_deref()),
+        host: target.host,
+        port: target.port,
+        path,
         authority,
-        headers: headers.chain(given).collect(),
+        headers,
     })
 }
 
@@ -48,10 +48,9 @@ pub(crate) fn tcp(
     container: &Container,
     pod_ip: Option<&str>,
 ) -> Result<SocketAddr, String> {
-    address(
-        &host(action.host.as_deref(), pod_ip),
-        port(&action.port, container)?,
-    )
+    let port = resolve_port(&action.port, container).map_err(|error| error.to_string())?;
+    let given = action.host.as_deref().filter(|host| !host.is_empty());
+    address(given.or(pod_ip).unwrap_or(LOOPBACK), port)
 }
 
 /// An address to connect to. Names are not looked up: a look-up blocks, and in the pod's network it would be another one.
@@ -67,65 +66,12 @@ pub(crate) fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
     }
 }
 
-/// A pod without an address of its own is reached through the loopback of its network namespace.
-fn host(given: Option<&str>, pod_ip: Option<&str>) -> String {
-    let given = given
-        .filter(|host| !host.is_empty())
-        .or(pod_ip.filter(|ip| !ip.is_empty()));
-    given.unwrap_or("127.0.0.1").to_owned()
-}
-
 /// An empty value removes a standard header. Host and Connection are written elsewhere.
 fn is_sent(header: &HttpHeader) -> bool {
     let is = |name: &str| header.name.eq_ignore_ascii_case(name);
     let removed = header.value.is_empty() && (is("user-agent") || is("accept"));
     let breaks = |text: &str| text.contains(['\r', '\n']);
     !(is("host") || is("connection") || removed || breaks(&header.name) || breaks(&header.value))
-}
-
-fn path(given: Option<&str>) -> String {
-    let path = given.unwrap_or_default();
-    let path = path.split('#').next().unwrap_or_default();
-    let safe: String = path
-        .chars()
-        .map(|c| {
-            if c.is_ascii_graphic() {
-                c.to_string()
-            } else {
-                encoded(c)
-            }
-        })
-        .collect();
-    match safe.starts_with('/') {
-        true => safe,
-        false => format!("/{safe}"),
-    }
-}
-
-fn encoded(c: char) -> String {
-    c.encode_utf8(&mut [0; 4])
-        .bytes()
-        .map(|byte| format!("%{byte:02X}"))
-        .collect()
-}
-
-/// By number, by the name of one of the container's ports, or by digits in a string.
-fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
-    let number = match port {
-        IntOrString::Int(number) => Some(i64::from(*number)),
-        IntOrString::String(name) => {
-            let named = container
-                .ports
-                .iter()
-                .find(|port| port.name.as_deref() == Some(name));
-            let number = named.map(|port| i64::from(port.container_port));
-            number.or_else(|| name.parse().ok())
-        }
-    };
-    let valid = number
-        .and_then(|number| u16::try_from(number).ok())
-        .filter(|number| *number > 0);
-    valid.ok_or_else(|| format!("couldn't find a port {port}"))
 }
 
 #[cfg(test)]
@@ -145,54 +91,6 @@ mod tests {
             .filter(|case| case["input"]["op"] == op)
             .cloned()
             .collect()
-    }
-
-    fn container(ports: &Value) -> Container {
-        serde_json::from_value(serde_json::json!({ "name": "c", "ports": ports })).unwrap()
-    }
-
-    #[test]
-    fn urls_are_the_kubelets() {
-        for case in vectors("httpUrl") {
-            let input = &case["input"];
-            let action: HttpGetAction = serde_json::from_value(input["httpGet"].clone()).unwrap();
-            let plain = HttpGetAction {
-                scheme: None,
-                ..action
-            };
-            let got = http(&plain, &container(&input["ports"]), input["podIP"].as_str());
-            if case["expect"]["error"] == true {
-                assert!(got.is_err(), "{case}");
-                continue;
-            }
-            let got = got.unwrap();
-            let url = case["expect"]["url"]
-                .as_str()
-                .unwrap()
-                .split_once("://")
-                .unwrap()
-                .1;
-            let (host, path) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));
-            assert_eq!(got.authority, host, "{case}");
-            assert_eq!(
-                got.path,
-                format!("/{}", path.strip_prefix('/').unwrap_or(path)),
-                "{case}"
-            );
-        }
-    }
-
-    #[test]
-    fn ports_are_found_as_the_kubelet_does() {
-        for case in vectors("resolvePort") {
-            let wanted = serde_json::from_value(case["input"]["port"].clone()).unwrap();
-            let got = port(&wanted, &container(&case["input"]["ports"]));
-            assert_eq!(
-                got.ok().map(u64::from),
-                case["expect"]["port"].as_u64(),
-                "{case}"
-            );
-        }
     }
 
     #[test]
@@ -232,10 +130,5 @@ mod tests {
                 assert_eq!(got.authority, host);
             }
         }
-    }
-
-    #[test]
-    fn nothing_breaks_out_of_the_request_line() {
-        assert_eq!(path(Some("/a b\r\nX: y#z")), "/a%20b%0D%0AX:%20y");
     }
 }
