@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use podlife::linux::pause::{Input, Key, Output, Report, Request, Start};
 use podlife::time::Wall;
 
-use crate::sandbox::{TestPod, host_container, shell};
+use crate::sandbox::{PATIENCE, TestPod, host_container, shell};
 
 const FIRST: Key = Key::container(0, 0);
 
@@ -250,15 +250,23 @@ fn a_killed_logger_is_told_and_replaced() {
 }
 
 fn kill_logger_of(pause: u32) {
-    let children = std::fs::read_to_string(format!("/proc/{pause}/task/{pause}/children")).unwrap();
-    let logger = children
-        .split_whitespace()
-        .map(|pid| pid.parse::<u32>().unwrap())
-        .find(|pid| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|name| name == "podlife-logger\n")
-        });
-    let process = podlife::linux::Process::open(logger.unwrap()).unwrap();
+    let path = format!("/proc/{pause}/task/{pause}/children");
+    let is_logger = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name == "podlife-logger\n")
+    };
+    // It takes its name a moment after it was forked.
+    let until = std::time::Instant::now() + PATIENCE;
+    let logger = loop {
+        let children = std::fs::read_to_string(&path).unwrap();
+        let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        if let Some(logger) = children.find(is_logger) {
+            break logger;
+        }
+        assert!(std::time::Instant::now() < until, "there is no logger");
+        std::thread::yield_now();
+    };
+    let process = podlife::linux::Process::open(logger).unwrap();
     process
         .signal(podlife::linux::process::Signal::KILL)
         .unwrap();
