@@ -5,6 +5,8 @@ use crate::kernel::{
     self, AT_FDCWD, Errno, Fd, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, Result, Text,
 };
 
+// Functions with large buffers are never inlined: pause itself, which does without them, would touch their stack too.
+
 const PATH_MAX: usize = 4096;
 
 /// Where paths are resolved: in a new root that is being built, or as the process sees them.
@@ -37,6 +39,7 @@ impl Root {
     }
 
     /// The directory `path`; made with `mode`, and those above it with 755, if it is not there.
+    #[inline(never)]
     pub fn directory(self, path: Text<'_>, mode: u32) -> Result<Fd> {
         match self.find(path) {
             Err(Errno::ENOENT) => {}
@@ -67,6 +70,7 @@ impl Root {
     }
 
     /// Calls `make` with the directory of `path`, made if missing, and its last component.
+    #[inline(never)]
     pub fn in_directory<T>(
         self,
         path: Text<'_>,
@@ -129,6 +133,7 @@ pub fn write_all(file: i32, mut bytes: &[u8]) -> Result<()> {
 }
 
 /// Copies a file from its beginning.
+#[inline(never)]
 pub fn copy(from: i32, to: i32) -> Result<()> {
     let mut buffer = [0; 16384];
     let mut offset = 0;

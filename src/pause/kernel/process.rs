@@ -182,6 +182,7 @@ pub fn nice(value: i32) -> Result<()> {
     brief(number::SETPRIORITY, 0, 0, value as usize).map(drop)
 }
 
+#[inline(never)]
 pub fn all_processors() -> Result<()> {
     let all = [u64::MAX; 128];
     brief(
