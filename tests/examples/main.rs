@@ -206,6 +206,25 @@ fn namespace_shows_what_is_shared() {
 }
 
 #[test]
+fn limits_runs_a_command() {
+    let end = Run::example("limits", &["sh", "-c", "echo process $$"], "").end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(
+        end.text.contains("process 2") || end.text.contains("process 1"),
+        "{}",
+        end.text
+    );
+    assert!(end.text.contains("it ended: Some(Code(0))"), "{}", end.text);
+}
+
+#[test]
+fn simulate_shows_a_life_at_once() {
+    let end = Run::example("simulate", &[&pod("stubborn")], "").end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    assert!(end.text.contains("stubborn"), "{}", end.text);
+}
+
+#[test]
 fn init_and_termination_tell_the_order() {
     let end = Run::example("init", &[], "").end();
     assert_eq!(end.text, "1. proxy\n2. migrate\n3. warm\n4. web\n4. cache");
