@@ -6,10 +6,22 @@
 
 #[path = "simulation/check.rs"]
 mod check;
+#[path = "simulation/containers.rs"]
+mod containers;
+#[path = "simulation/crashes.rs"]
+mod crashes;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/ends.rs"]
+mod ends;
 #[path = "simulation/life.rs"]
 mod life;
+#[path = "simulation/outputs.rs"]
+mod outputs;
+#[path = "simulation/shown.rs"]
+mod shown;
+#[path = "simulation/starts.rs"]
+mod starts;
 #[path = "simulation/world.rs"]
 mod world;
 

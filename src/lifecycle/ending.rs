@@ -11,6 +11,7 @@ use super::rules::grace::pod_grace;
 use super::state::State;
 use super::store::Store;
 use super::timer::{ContainerTimer, Due, PodTimer};
+use crate::model::PodStatus;
 
 /// What a deletion that names no grace period gets if the spec names none either: the API's default.
 const DEFAULT_GRACE: i64 = 30;
@@ -175,6 +176,7 @@ impl PodMachine {
         self.record.ending = None;
         self.record.ended = false;
         self.record.decided = None;
+        self.record.status = PodStatus::default();
         self.record
             .containers
             .iter_mut()

@@ -3,9 +3,11 @@
 use super::fault::Fault;
 use super::machine::PodMachine;
 use super::output::KillReason;
+use super::record::Kill;
 use super::rules::condition::{holds, restarting_all};
 use super::rules::facts::{Flight, PodFacts, Seen, Then};
 use super::rules::plan::{Plan, plan};
+use super::rules::shape::Policy;
 use super::state::State;
 use crate::model::ConditionType;
 
@@ -54,14 +56,24 @@ impl PodMachine {
         match self.containers[index].state {
             State::Inspecting | State::Pulling | State::Starting => Some(Flight::Starting),
             State::PostStart => Some(Flight::PostStart),
-            state if state.is_ending() => {
-                let then = self.record.containers[index]
-                    .kill
-                    .as_ref()
-                    .and_then(|kill| kill.then);
-                Some(Flight::Killing(then.unwrap_or(Then::Stay)))
-            }
+            state if state.is_ending() => Some(self.flight_of_kill(index)),
             _ => None,
+        }
+    }
+
+    /// A kill whose verdict is left to the restart policy keeps the pod alive if that may start the container again.
+    fn flight_of_kill(&self, index: usize) -> Flight {
+        let never = self.shape.containers[index].policy == Policy::Never;
+        match &self.record.containers[index].kill {
+            Some(Kill {
+                reason: KillReason::RestartAll,
+                ..
+            }) => Flight::Resetting,
+            Some(Kill {
+                then: Some(then), ..
+            }) => Flight::Killing(*then),
+            _ if never => Flight::Killing(Then::Stay),
+            _ => Flight::Killing(Then::Start),
         }
     }
 

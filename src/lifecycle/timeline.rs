@@ -68,9 +68,10 @@ impl Sort {
             State::Inspecting | State::Pulling | State::Starting | State::PostStart => {
                 Sort::Starting
             }
-            State::Running if ready => Sort::Ready,
-            State::Running => Sort::Running,
-            State::PreStop | State::InOrder | State::Stopping | State::Killing => Sort::Ending,
+            // One that waits for its turn to end still serves.
+            State::Running | State::InOrder if ready => Sort::Ready,
+            State::Running | State::InOrder => Sort::Running,
+            State::PreStop | State::Stopping | State::Killing => Sort::Ending,
         }
     }
 
@@ -248,7 +249,7 @@ impl Drawing {
     }
 
     fn frame(&mut self, name: &str) {
-        let (width, height) = (LEFT + WIDTH + 20.0, self.bottom() + 60.0);
+        let (width, height) = (LEFT + WIDTH + 20.0, self.bottom() + 40.0);
         self.put(format_args!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">"#
         ));

@@ -1,18 +1,32 @@
 //! A pod whose manifest changes while it lives.
 
+use std::sync::Arc;
+
 use super::machine::{Live, PodMachine, set_periods, whole_seconds};
 use super::output::KillReason;
 use super::rules::facts::Then;
 use super::rules::status::is_kubelets;
 use super::rules::status::merge::replace_or_append;
-use super::timer::{Due, PodTimer};
+use super::state::State;
+use super::timer::{ContainerTimer, Due, PodTimer};
 use crate::model::{Pod, PodCondition, Valid};
 
 impl PodMachine {
     /// Takes over a changed manifest: images, added and removed containers, the active deadline. What may change is the
     /// model's business.
     pub(super) fn update(&mut self, pod: Valid<Pod>) -> bool {
+        let before: Vec<Arc<str>> = self
+            .shape
+            .containers
+            .iter()
+            .map(|view| view.image.clone())
+            .collect();
         self.shape.amend(&pod);
+        for (index, image) in before.iter().enumerate() {
+            if self.shape.containers[index].image != *image {
+                self.forget_back_off(index);
+            }
+        }
         set_periods(&mut self.shape, &self.options);
         self.pod = pod;
         for index in self.record.containers.len()..self.shape.containers.len() {
@@ -33,6 +47,15 @@ impl PodMachine {
         }
         self.must_write();
         true
+    }
+
+    /// Another image is another thing to try.
+    fn forget_back_off(&mut self, index: usize) {
+        let record = &mut self.record.containers[index];
+        record.crash = None;
+        record.pull = None;
+        self.timers
+            .disarm(Due::Container(index, ContainerTimer::Retry));
     }
 
     /// A condition that belongs to somebody else.
@@ -67,6 +90,10 @@ impl PodMachine {
             {
                 self.kill(index, KillReason::Removed, Some(Then::Stay));
                 acted = true;
+            }
+            if self.containers[index].state == State::Waiting {
+                self.record.containers[index].forget();
+                self.remove_remains(index);
             }
         }
         acted
