@@ -18,6 +18,7 @@ use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
 use crate::linux::cgroup::layout::Layout;
 use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing};
+use crate::linux::pause::Program;
 use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::{Clock, Reactor};
@@ -36,6 +37,8 @@ pub(super) struct Host {
     pub(super) ids: Ids,
     pub(super) boot: BootId,
     pub(super) images: Images,
+    /// The pause program, one for all pods.
+    pub(super) program: Program,
     pub(super) cgroups: Cgroups,
     pub(super) enforcement: Enforcement,
     pub(super) state: Option<StateDirectory>,
@@ -113,6 +116,7 @@ impl Host {
             ids,
             boot: BootId::current()?,
             images: options.images,
+            program: Program::load()?,
             cgroups,
             enforcement: options.enforcement,
             state,

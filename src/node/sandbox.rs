@@ -89,6 +89,7 @@ impl Resident {
             user: lower::sandbox::user(host.rootless),
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
             listener: listener.as_ref().map(AsFd::as_fd),
+            program: Some(&host.program),
             ephemeral: self.files.is_none(),
             ..pause::Sandbox::new(&plan)
         })?;
