@@ -119,6 +119,18 @@ impl Resident {
         }
     }
 
+    /// Ends whatever is in the pod's cgroups: no pause answers for it any more.
+    pub(super) fn kill_cgroup(&self, host: &Host) {
+        let Ok(Some(group)) = self.cgroup(host) else {
+            return;
+        };
+        for child in group.children().unwrap_or_default() {
+            if let Ok(child) = group.child(child) {
+                let _ = child.kill();
+            }
+        }
+    }
+
     /// Removes all of the pod's cgroups. Everything in them has ended.
     pub(super) fn remove_cgroup(&self, host: &Host) {
         let Ok(Some(group)) = self.cgroup(host) else {

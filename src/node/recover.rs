@@ -53,66 +53,79 @@ impl Node {
 }
 
 fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
-    let Found {
-        files,
-        pod,
-        saved,
-        pause,
-    } = found;
-    let pod = pod.validate()?;
-    let same_boot = saved.boot == host.boot;
-    let pause = match pause.filter(|identity| same_boot && identity.boot == host.boot) {
-        Some(identity) => reconnect(&files.socket(), &identity)?.map(|pause| (pause, identity)),
-        None => None,
-    };
-    let mut connected = match pause {
-        Some((mut pause, identity)) => Some((ask(&mut pause.connection)?, pause, identity)),
-        None => None,
-    };
-    let sandbox = match &connected {
-        Some(_) => SandboxVerdict::Running { ip: None },
-        None => SandboxVerdict::Gone,
-    };
-    let known = connected.as_mut().map(|(known, ..)| std::mem::take(known));
-    let alone = known.is_none();
-    let mut known = known.unwrap_or_default();
-    for (container, attempt) in saved.record.in_doubt() {
-        let told = known
-            .attempts
-            .iter()
-            .any(|(at, number, _)| (*at, *number) == (container, attempt));
-        if !told {
-            // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
-            let verdict = if alone {
-                Verdict::Gone
-            } else {
-                Verdict::NeverStarted
-            };
-            known.attempts.push((container, attempt, verdict));
+    let pod = found.pod.validate()?;
+    let same_boot = found.saved.boot == host.boot;
+    // Written before anything is started: without it nothing ever was.
+    let had_pause = found.pause.is_some();
+    let identity = found
+        .pause
+        .filter(|pause| same_boot && pause.boot == host.boot);
+    let mut connected = match identity {
+        Some(identity) => {
+            reconnect(&found.files.socket(), &identity)?.map(|pause| (pause, identity))
         }
-    }
-    let attempt = saved.record.sandbox_in_doubt();
+        None => {
+            end_unknown(&found.files.socket())?;
+            None
+        }
+    };
+    let (sandbox, untold, mut known) = match &mut connected {
+        // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
+        Some((pause, _)) => (
+            SandboxVerdict::Running { ip: None },
+            Verdict::NeverStarted,
+            ask(&mut pause.connection)?,
+        ),
+        None if had_pause => (SandboxVerdict::Gone, Verdict::Gone, Known::default()),
+        None => (
+            SandboxVerdict::Gone,
+            Verdict::NeverStarted,
+            Known::default(),
+        ),
+    };
+    let record = found.saved.record;
+    known.complete(record.in_doubt(), &untold);
+    let attempt = record.sandbox_in_doubt();
+    let attempts = std::mem::take(&mut known.attempts);
     let observed = Observed {
         same_boot,
         sandbox,
-        attempts: known.attempts,
+        attempts,
     };
-    let machine = PodMachine::restore(
-        pod.clone(),
-        saved.options.clone(),
-        saved.record,
-        observed,
-        Clock::now(),
-    )?;
-    let mut resident = Resident::new(id, pod, saved.options, machine);
-    resident.files = Some(files);
+    let options = found.saved.options;
+    let machine =
+        PodMachine::restore(pod.clone(), options.clone(), record, observed, Clock::now())?;
+    let mut resident = Resident::new(id, pod, options, machine);
+    resident.files = Some(found.files);
     resident.find_runs(host, &known.finished);
-    if let (Some((_, pause, identity)), Some(attempt)) = (connected, attempt) {
-        let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
-        resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
-        resident.end_execs(host, &known.execs);
+    match (connected, attempt) {
+        (Some((pause, identity)), Some(attempt)) => {
+            let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
+            resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
+            resident.end_execs(host, &known.execs);
+        }
+        (Some((pause, _)), None) => end(pause)?,
+        (None, _) => resident.kill_cgroup(host),
     }
     Ok(resident)
+}
+
+/// Ends a pause process that nobody knows: its embedder was killed between starting it and writing down which it is.
+fn end_unknown(socket: &std::path::Path) -> Result<()> {
+    match Connection::find(socket) {
+        Ok(pause) => end(pause),
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn end(mut pause: Pause) -> Result<()> {
+    // One that is gone already has nothing to be asked.
+    let _ = pause.connection.send(&Request::Quit);
+    if !pause.process.wait(Some(ANSWER))? {
+        pause.process.signal(crate::linux::Signal::KILL)?;
+    }
+    Ok(())
 }
 
 /// The pause process, unless it has ended. One that lives but cannot be reached is of no use to anyone, and is ended.
@@ -189,6 +202,20 @@ impl Known {
                 self.attempt(key, Verdict::NeverStarted);
             }
             _ => {}
+        }
+    }
+
+    /// A verdict for each attempt in doubt.
+    fn complete(
+        &mut self,
+        in_doubt: impl Iterator<Item = (ContainerIndex, u32)>,
+        untold: &Verdict,
+    ) {
+        for (container, attempt) in in_doubt {
+            let mut told = self.attempts.iter();
+            if !told.any(|(at, number, _)| (*at, *number) == (container, attempt)) {
+                self.attempts.push((container, attempt, untold.clone()));
+            }
         }
     }
 

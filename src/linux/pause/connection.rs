@@ -200,19 +200,30 @@ impl Connection {
     /// # Errors
     /// [`Kind::NotFound`] if nobody listens there, [`Kind::Conflict`] if it is another process.
     pub fn reconnect(path: &Path, pause: &Identity) -> Result<Pause> {
+        let found = Connection::find(path)?;
+        if found.process.identity()?.as_ref() != Some(pause) {
+            let attempt = format!("reconnect to the pod's pause process at {}", path.display());
+            return Err(Error::new(
+                Kind::Conflict,
+                attempt,
+                "another process listens there",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// Connects to whatever pause process listens at `path`: for one whose embedder was killed before it could write down
+    /// which process it is. That it is one is vouched for by the mode of the directory alone.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if nobody listens there.
+    pub fn find(path: &Path) -> Result<Pause> {
         let attempt = || format!("reconnect to the pod's pause process at {}", path.display());
         let socket = socket::connect(path).map_err(|errno| match errno {
             Errno::ECONNREFUSED => Error::new(Kind::NotFound, attempt(), "it has ended"),
             errno => Error::os(attempt(), errno as i32),
         })?;
         let process = peer(&socket).map_err(|errno| Error::os(attempt(), errno as i32))?;
-        if process.identity()?.as_ref() != Some(pause) {
-            return Err(Error::new(
-                Kind::Conflict,
-                attempt(),
-                "another process listens there",
-            ));
-        }
         Ok(Pause {
             process,
             connection: Connection { socket },

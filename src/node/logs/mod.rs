@@ -54,16 +54,18 @@ impl LogOptions {
     /// As the API has them; times are points already.
     fn view(&self) -> LogView {
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut options = PodLogOptions::default();
-        options.follow = self.follow;
-        options.tail_lines = self.tail.map(count);
-        options.since_time = self.since;
-        options.timestamps = self.timestamps;
-        options.limit_bytes = self.limit_bytes.map(count);
-        options.stream = self.stream.map(|stream| match stream {
-            Stream::Stdout => LogStreams::Stdout,
-            Stream::Stderr => LogStreams::Stderr,
-        });
+        let options = PodLogOptions {
+            follow: self.follow,
+            tail_lines: self.tail.map(count),
+            since_time: self.since,
+            timestamps: self.timestamps,
+            limit_bytes: self.limit_bytes.map(count),
+            stream: self.stream.map(|stream| match stream {
+                Stream::Stdout => LogStreams::Stdout,
+                Stream::Stderr => LogStreams::Stderr,
+            }),
+            ..PodLogOptions::default()
+        };
         LogView::new(&options, Wall::default())
     }
 }
