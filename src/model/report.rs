@@ -397,7 +397,7 @@ pub const TABLE: &[Row] = &[
         "Kubernetes never did it either",
     ),
     enforced("container.livenessProbe"),
-    idle("container.livenessProbe.grpc", NOT_YET),
+    enforced("container.livenessProbe.grpc"),
     enforced("container.name"),
     enforced("container.ports"),
     idle(
@@ -409,7 +409,7 @@ pub const TABLE: &[Row] = &[
         "not yet: no port of the host leads to the pod, unless it is on the host's network",
     ),
     enforced("container.readinessProbe"),
-    idle("container.readinessProbe.grpc", NOT_YET),
+    enforced("container.readinessProbe.grpc"),
     idle(
         "container.resizePolicy",
         "not yet: a running container keeps its resources",
@@ -432,7 +432,7 @@ pub const TABLE: &[Row] = &[
     idle("container.securityContext.seccompProfile", NOT_YET),
     idle("container.securityContext.windowsOptions", WINDOWS),
     enforced("container.startupProbe"),
-    idle("container.startupProbe.grpc", NOT_YET),
+    enforced("container.startupProbe.grpc"),
     idle("container.stdin", NOT_YET),
     idle("container.stdinOnce", NOT_YET),
     idle("container.terminationMessagePath", NOT_YET),

@@ -10,6 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::command::Output;
 use super::host::{Due, Host};
 use super::probes::http::Get;
+use super::probes::talk::Talk;
 use super::probes::{Verdict, target};
 use super::resident::{Resident, key, spec_of};
 use super::work::{Doing, Exec, Net, Pipe, Progress, Purpose, Work, WorkId};
@@ -18,7 +19,7 @@ use crate::linux::pause::{self, Key, Request, Start};
 use crate::linux::process::Exit;
 use crate::linux::{Clock, Signal};
 use crate::model::command::expand_literal;
-use crate::model::{Container, ExecAction, HttpGetAction, TcpSocketAction};
+use crate::model::{Container, ExecAction, GrpcAction, HttpGetAction, TcpSocketAction};
 use crate::{Error, Kind, Result};
 
 /// Most of the output of a probe or hook that is kept.
@@ -31,6 +32,7 @@ enum Handler<'m> {
     Exec(&'m ExecAction),
     Http(&'m HttpGetAction),
     Tcp(&'m TcpSocketAction),
+    Grpc(&'m GrpcAction),
     Sleep(Duration),
     None,
 }
@@ -99,12 +101,21 @@ impl Resident {
             Handler::Http(action) => {
                 let request = target::http(action, spec, ip.as_deref())?;
                 let address = target::address(&request.host, request.port)?;
-                Ok(Doing::Net(Net::new(address, Some(Get::new(request)))))
+                let get = Get::new(request);
+                let talk = match purpose {
+                    Purpose::Hook(_) => Talk::Call(get),
+                    Purpose::Probe(_) | Purpose::Session => Talk::Get(get),
+                };
+                Ok(Doing::Net(Net::new(address, talk)))
             }
             Handler::Tcp(action) => Ok(Doing::Net(Net::new(
                 target::tcp(action, spec, ip.as_deref())?,
-                None,
+                Talk::Nothing,
             ))),
+            Handler::Grpc(action) => {
+                let (address, check) = target::grpc(action, ip.as_deref())?;
+                Ok(Doing::Net(Net::new(address, Talk::Check(check))))
+            }
             Handler::Sleep(span) => {
                 host.schedule(Clock::mono() + span, Due::Work(self.id, id));
                 Ok(Doing::Sleep)
@@ -448,6 +459,7 @@ fn handler(spec: &Container, purpose: Purpose) -> Handler<'_> {
             let exec = probe.exec.as_ref().map(Handler::Exec);
             let exec = exec.or(probe.http_get.as_ref().map(Handler::Http));
             exec.or(probe.tcp_socket.as_ref().map(Handler::Tcp))
+                .or(probe.grpc.as_ref().map(Handler::Grpc))
                 .unwrap_or(Handler::None)
         }
         Purpose::Hook(hook) => {

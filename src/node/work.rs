@@ -9,7 +9,7 @@ use nix::libc;
 
 use super::PodId;
 use super::host::{Host, Watched};
-use super::probes::http::{self, Get, Step};
+use super::probes::talk::{Step, Talk};
 use super::probes::{Verdict, tcp};
 use crate::lifecycle::{ContainerIndex, Failure, Finding, Hook, Outcome, ProbeKind, Ticket};
 use crate::linux::pause::plan::Step as PlanStep;
@@ -121,7 +121,7 @@ pub(super) struct Pipe {
 #[derive(Debug)]
 pub(super) struct Net {
     pub(super) address: SocketAddr,
-    get: Option<Get>,
+    talk: Talk,
     /// Names it towards pause, until that has made the socket.
     pub(super) socket_ticket: u32,
     socket: Option<(OwnedFd, Token)>,
@@ -195,11 +195,11 @@ impl Pipe {
 }
 
 impl Net {
-    /// Waits for its socket. Without a GET the connection itself is all.
-    pub(super) fn new(address: SocketAddr, get: Option<Get>) -> Net {
+    /// Waits for its socket.
+    pub(super) fn new(address: SocketAddr, talk: Talk) -> Net {
         Net {
             address,
-            get,
+            talk,
             socket_ticket: 0,
             socket: None,
             connected: false,
@@ -245,20 +245,16 @@ impl Net {
                 Err(errno) => return self.failed(errno),
             }
         }
-        let Some(get) = &mut self.get else {
-            return Progress::Done(Verdict::Success);
-        };
-        match get.step(socket) {
+        match self.talk.step(socket) {
             Step::Wait(interest) => match host.reactor.modify(socket, interest, *token) {
                 Ok(()) => Progress::Wait,
                 Err(error) => Progress::Done(Verdict::Unknown(error.to_string())),
             },
-            Step::Reconnect => {
-                self.address.set_port(get.request().port);
+            Step::Reconnect(port) => {
+                self.address.set_port(port);
                 Progress::Socket
             }
-            Step::Done(Ok(status)) => Progress::Done(http::verdict(status)),
-            Step::Done(Err(why)) => Progress::Done(Verdict::Failure(why)),
+            Step::Done(verdict) => Progress::Done(verdict),
         }
     }
 
@@ -268,23 +264,13 @@ impl Net {
         }
     }
 
-    /// What is said when it took too long, in the words of Go's client.
+    /// What is said when it took too long.
     pub(super) fn timed_out(&self) -> String {
-        match &self.get {
-            Some(get) => get.failed(
-                "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
-            ),
-            None => format!("dial tcp {}: i/o timeout", self.address),
-        }
+        self.talk.timed_out(self.address)
     }
 
     fn failed(&self, errno: Errno) -> Progress {
-        let why = tcp::failed(self.address, errno);
-        let why = match &self.get {
-            Some(get) => get.failed(&why),
-            None => why,
-        };
-        Progress::Done(Verdict::Failure(why))
+        Progress::Done(Verdict::Failure(self.talk.unconnected(self.address, errno)))
     }
 }
 
@@ -298,7 +284,7 @@ impl Work {
         }
     }
 
-    /// What its end means to the machine. A hook over HTTP succeeds with any answer, as the kubelet's does.
+    /// What its end means to the machine.
     pub(super) fn outcome(&self, verdict: &Verdict) -> Outcome {
         match (self.purpose, verdict) {
             (Purpose::Probe(_), Verdict::Success) => Outcome::Probe(Finding::Success),

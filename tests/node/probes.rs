@@ -120,6 +120,61 @@ fn http_and_tcp_probes_reach_into_the_pod() {
     hosted.end();
 }
 
+/// One answer of a gRPC server's health service, as bytes of HTTP/2: settings, headers, the message, trailers.
+fn health(status: u8) -> Vec<u8> {
+    let trailer = b"\x00\x0bgrpc-status\x010";
+    let frames: [(u8, u8, u8, &[u8]); 4] = [
+        (4, 0, 0, &[]),
+        (1, 4, 1, &[0x88]),
+        (0, 0, 1, &[0, 0, 0, 0, 2, 8, status]),
+        (1, 5, 1, trailer),
+    ];
+    let mut bytes = Vec::new();
+    for (kind, flags, stream, payload) in frames {
+        bytes.extend([0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream]);
+        bytes.extend(payload);
+    }
+    bytes
+}
+
+#[test]
+fn a_grpc_probe_asks_for_health() {
+    use std::io::{Read, Write};
+    let mut hosted = Hosted::ephemeral();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        for status in [2, 1] {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(&health(status)).unwrap();
+            let mut asked = Vec::new();
+            stream.read_to_end(&mut asked).unwrap();
+            assert!(
+                asked.windows(3).any(|piece| piece == b"web"),
+                "the service is named"
+            );
+        }
+    });
+    let handler = json!({ "grpc": { "port": port, "service": "web" } });
+    let main = with(
+        shell("main", "exec sleep 1000"),
+        probe("startupProbe", handler),
+    );
+    let mut manifest = pod("grpc", "Never", json!([main]));
+    manifest["spec"]["hostNetwork"] = true.into();
+    manifest["spec"]["containers"][0]["startupProbe"]["failureThreshold"] = 5.into();
+    let id = hosted.create(&manifest);
+    hosted.until(
+        "Unhealthy",
+        "Startup probe failed: service unhealthy (responded with \"NOT_SERVING\")",
+    );
+    hosted.wait(id, Until::Ready);
+    server.join().unwrap();
+    hosted.node.delete(id, Delete::now()).unwrap();
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
 #[test]
 fn a_probe_that_takes_too_long_is_killed() {
     let mut hosted = Hosted::ephemeral();

@@ -1,6 +1,8 @@
 //! Probes and hooks that are made over the network, from outside the container but inside its network namespace.
 
+pub(crate) mod grpc;
 pub(crate) mod http;
+pub(crate) mod talk;
 pub(crate) mod target;
 pub(crate) mod tcp;
 

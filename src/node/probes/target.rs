@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::grpc::Check;
 use super::http::Request;
 use crate::model::probe_target::{HttpTarget, resolve_port};
-use crate::model::{Container, HttpGetAction, HttpHeader, TcpSocketAction};
+use crate::model::{Container, GrpcAction, HttpGetAction, HttpHeader, TcpSocketAction};
 
 /// What a probe sends as `User-Agent`.
 const USER_AGENT: &str = concat!("kube-probe/", env!("CARGO_PKG_VERSION"));
@@ -51,6 +52,19 @@ pub(crate) fn tcp(
     let port = resolve_port(&action.port, container).map_err(|error| error.to_string())?;
     let given = action.host.as_deref().filter(|host| !host.is_empty());
     address(given.or(pod_ip).unwrap_or(LOOPBACK), port)
+}
+
+/// The health check of a handler, and the address it is sent to.
+pub(crate) fn grpc(
+    action: &GrpcAction,
+    pod_ip: Option<&str>,
+) -> Result<(SocketAddr, Check), String> {
+    let port = u16::try_from(action.port).ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| format!("{} is no port", action.port))?;
+    let address = address(pod_ip.unwrap_or(LOOPBACK), port)?;
+    let service = action.service.as_deref().unwrap_or_default();
+    let check = Check::new(service, &address.to_string(), USER_AGENT);
+    Ok((address, check))
 }
 
 /// An address to connect to. Names are not looked up: a look-up blocks, and in the pod's network it would be another one.
