@@ -140,10 +140,10 @@ impl PodMachine {
 
     /// Cancels the hook that the container's state waits for.
     pub(super) fn cancel_step(&mut self, index: usize) {
-        if let Some(ticket) = self.containers[index].ticket.take() {
-            if !self.outbox.withdraw(ticket) {
-                self.outbox.push(Output::Cancel(ticket));
-            }
+        if let Some(ticket) = self.containers[index].ticket.take()
+            && !self.outbox.withdraw(ticket)
+        {
+            self.outbox.push(Output::Cancel(ticket));
         }
     }
 }

@@ -29,9 +29,11 @@ const LEAST_PERIOD: Duration = Duration::from_millis(1);
 ///
 /// A driver feeds it what happens and does what it says:
 ///
-/// 1. [`handle`](PodMachine::handle) an input, 2. take outputs by [`poll_output`](PodMachine::poll_output) until
-/// [`Output::Wait`], 3. wait for what happens next, or until the time it names. See [`Output`] and [`Action`](super::Action) for what
-/// each asks.
+/// 1. [`handle`](PodMachine::handle) an input,
+/// 2. take outputs by [`poll_output`](PodMachine::poll_output) until [`Output::Wait`],
+/// 3. wait for what happens next, or until the time it names.
+///
+/// See [`Output`] and [`Action`](super::Action) for what each asks.
 ///
 /// ```
 /// use podlife::lifecycle::{Action, Input, Outcome, Output, Persisted, PodMachine, PodOptions};

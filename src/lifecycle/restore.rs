@@ -281,9 +281,10 @@ fn place(record: &ContainerRecord) -> Option<ContainerView> {
         List::Init => pod.spec.init_containers.push(container),
         List::Regular => pod.spec.containers.push(container),
         List::Ephemeral => {
-            let mut container = EphemeralContainer::default();
-            container.name = record.name().into();
-            pod.spec.ephemeral_containers.push(container);
+            pod.spec.ephemeral_containers.push(EphemeralContainer {
+                name: record.name().into(),
+                ..EphemeralContainer::default()
+            });
         }
     }
     Shape::new(&pod).containers.pop()

@@ -161,10 +161,10 @@ impl Timeline {
                 bars.push((at, sort));
             }
         }
-        if let Some(phase) = &machine.status().phase {
-            if self.phases.last().is_none_or(|(_, last)| last != phase) {
-                self.phases.push((at, phase.clone()));
-            }
+        if let Some(phase) = &machine.status().phase
+            && self.phases.last().is_none_or(|(_, last)| last != phase)
+        {
+            self.phases.push((at, phase.clone()));
         }
     }
 

@@ -178,9 +178,9 @@ impl World {
         let fails = match kind {
             ProbeKind::Liveness => self.dice.permille(behaviour.liveness_fails),
             ProbeKind::Readiness => self.dice.permille(behaviour.readiness_fails),
-            ProbeKind::Startup => !alive
+            ProbeKind::Startup => alive
                 .and_then(|proc| proc.startup_at)
-                .is_some_and(|since| since <= at),
+                .is_none_or(|since| since > at),
         };
         if self.dice.permille(behaviour.silent) {
             return Ok(());

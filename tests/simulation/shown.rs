@@ -154,13 +154,13 @@ impl World {
 
     pub(crate) fn check_phase(&mut self, status: &PodStatus) -> Result {
         let is_terminal = matches!(status.phase, Some(Phase::Succeeded | Phase::Failed));
-        if let Some(before) = &self.checks.shown_terminal {
-            if status.phase.as_ref() != Some(before) {
-                return self.breaks(
-                    Checker::TerminalLeft,
-                    format!("{before} became {:?}", status.phase),
-                );
-            }
+        if let Some(before) = &self.checks.shown_terminal
+            && status.phase.as_ref() != Some(before)
+        {
+            return self.breaks(
+                Checker::TerminalLeft,
+                format!("{before} became {:?}", status.phase),
+            );
         }
         if is_terminal && self.checks.shown_terminal.is_none() {
             if let Some(((index, attempt), _)) = self.procs.iter().find(|(_, proc)| proc.is_alive())
@@ -189,13 +189,14 @@ impl World {
             let name = condition.type_.to_string();
             let now = (condition.status.clone(), condition.last_transition_time);
             let whole = |at: Option<Wall>| at.map(|at| at.as_nanos() / S as i64);
-            if let Some(before) = self.checks.conditions.get(&name) {
-                if before.0 == now.0 && whole(before.1) != whole(now.1) {
-                    return self.breaks(
-                        Checker::StatusTransition,
-                        format!("{name}: the time changed, not the status"),
-                    );
-                }
+            if let Some(before) = self.checks.conditions.get(&name)
+                && before.0 == now.0
+                && whole(before.1) != whole(now.1)
+            {
+                return self.breaks(
+                    Checker::StatusTransition,
+                    format!("{name}: the time changed, not the status"),
+                );
             }
             if self.checks.conditions.get(&name) != Some(&now) {
                 self.checks.conditions.insert(name, now);

@@ -137,7 +137,7 @@ impl World {
             stale: Vec::new(),
             starts: BTreeMap::new(),
             history: None,
-            keeps_history: seed % 8 == 0 && fault == Fault::None,
+            keeps_history: seed.is_multiple_of(8) && fault == Fault::None,
         }
     }
 
@@ -278,10 +278,10 @@ impl World {
         };
         self.pass(at);
         self.check_time()?;
-        if event == Some(at) {
-            if let Some(((_, _), event)) = self.queue.pop_first() {
-                return self.happen(event);
-            }
+        if event == Some(at)
+            && let Some(((_, _), event)) = self.queue.pop_first()
+        {
+            return self.happen(event);
         }
         // A timer is late now and then.
         if self.dice.permille(20) {
@@ -405,10 +405,10 @@ impl World {
             _ => None,
         };
         self.checks.probe_answered(ticket.as_u64(), success);
-        if let (Some(index), Outcome::Failed(failure)) = (self.starts.remove(&ticket), outcome) {
-            if failure.reason == "RunContainerError" {
-                self.checks.run_error(index, self.clock);
-            }
+        if let (Some(index), Outcome::Failed(failure)) = (self.starts.remove(&ticket), outcome)
+            && failure.reason == "RunContainerError"
+        {
+            self.checks.run_error(index, self.clock);
         }
     }
 
