@@ -131,10 +131,10 @@ fn maybe_kill_a_pause(state: &Path, dice: &mut Dice) {
         let Ok(identity) = serde_json::from_slice::<Identity>(&identity) else {
             continue;
         };
-        if dice.below(4) == 0 {
-            if let Ok(Some(pause)) = identity.open() {
-                pause.signal(Signal::KILL).unwrap();
-            }
+        if dice.below(4) == 0
+            && let Ok(Some(pause)) = identity.open()
+        {
+            pause.signal(Signal::KILL).unwrap();
         }
     }
 }
