@@ -94,7 +94,7 @@ as_nobody() {
         name=$(basename "$binary"); name=${name%-*}
         case $name in
             # Nothing in these depends on the user.
-            layering | vectors | simulation | properties | manual_fields | broken_manifests) continue ;;
+            layering | vectors | simulation | simulate | properties | manual_fields | broken_manifests) continue ;;
         esac
         cp "$binary" "$stage/deps/"
         suite "$name as nobody" nobody "$stage/deps/$(basename "$binary")" --show-output

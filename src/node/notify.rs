@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::event::{ContainerEvent, EventKind, StoreEvent};
 use super::host::Host;
 use super::resident::Resident;
-use crate::lifecycle::{AttemptState, Change, ContainerChange, ContainerIndex, SandboxChange};
+use crate::lifecycle::{
+    AttemptState, Change, ContainerChange, ContainerIndex, Exit, SandboxChange,
+};
 use crate::model::{ConditionStatus, ContainerStatus};
 
 impl Resident {
@@ -59,8 +61,12 @@ impl Resident {
             ContainerChange::PullFailed | ContainerChange::StartFailed => {
                 self.waiting_message(&site.name)
             }
-            ContainerChange::Exited => self.how_it_ended(index, attempt),
+            ContainerChange::Exited => self.exit(index, attempt).map(how_it_ended),
             ContainerChange::Unhealthy(probe) => self.unhealthy.get(&(index, probe)).cloned(),
+            _ => None,
+        };
+        let exit_code = match change {
+            ContainerChange::Exited => self.exit(index, attempt).map(|exit| exit.code),
             _ => None,
         };
         let (container, image) = (site.name.clone(), site.image.clone());
@@ -69,6 +75,7 @@ impl Resident {
             image,
             attempt,
             change,
+            exit_code,
             detail,
         }))
     }
@@ -89,16 +96,13 @@ impl Resident {
             .map(Arc::from)
     }
 
-    fn how_it_ended(&self, index: ContainerIndex, attempt: u32) -> Option<Arc<str>> {
+    fn exit(&self, index: ContainerIndex, attempt: u32) -> Option<&Exit> {
         let attempts = self.machine.record().container(index)?.attempts();
         let attempt = attempts.iter().find(|known| known.number == attempt)?;
-        let AttemptState::Exited(exit) = &attempt.state else {
-            return None;
-        };
-        Some(match exit.signal {
-            Some(signal) => format!("{}, killed by signal {signal}", exit.reason).into(),
-            None => format!("{}, exit code {}", exit.reason, exit.code).into(),
-        })
+        match &attempt.state {
+            AttemptState::Exited(exit) => Some(exit),
+            _ => None,
+        }
     }
 
     fn container_status(&self, name: &str) -> Option<&ContainerStatus> {
@@ -123,5 +127,12 @@ impl Resident {
             let _ = files.remove();
         }
         host.tell(self.id, &self.name, EventKind::Deleted);
+    }
+}
+
+fn how_it_ended(exit: &Exit) -> Arc<str> {
+    match exit.signal {
+        Some(signal) => format!("{}, killed by signal {signal}", exit.reason).into(),
+        None => format!("{}, exit code {}", exit.reason, exit.code).into(),
     }
 }

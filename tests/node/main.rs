@@ -13,4 +13,5 @@ mod job;
 mod probes;
 mod recovery;
 mod restarts;
+mod timeline;
 mod turning;

@@ -2,6 +2,7 @@
 
 mod ring;
 mod text;
+mod timeline;
 
 use std::fmt;
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub struct ContainerEvent {
     pub attempt: u32,
     /// What happened.
     pub change: ContainerChange,
+    /// The code it exited with; only for [`ContainerChange::Exited`].
+    pub exit_code: Option<i32>,
     /// What is known beside: an error, what a probe said, how it ended.
     pub detail: Option<Arc<str>>,
 }
