@@ -19,7 +19,7 @@ use scenario::Scenario;
 use serde_json::Value;
 use world::World;
 
-const SCENARIOS: [&str; 3] = ["crash-loop", "init-and-sidecar", "slow-start"];
+const SCENARIOS: [&str; 4] = ["bad-day", "crash-loop", "init-and-sidecar", "slow-start"];
 
 #[test]
 fn a_crash_loop_backs_off_up_to_five_minutes() {
@@ -66,8 +66,11 @@ fn sidecars_start_before_the_others_and_end_after_them_in_reverse() {
         "web               not ready",
         "web               ready",
         "0:00:50.000  pod               terminating: deleted",
+        "0:00:50.000  web               stop signal",
         "0:00:56.000  web               exited with 0",
+        "0:00:56.000  shipper           stop signal",
         "0:00:59.000  shipper           exited with 0",
+        "0:00:59.000  proxy             stop signal",
         "0:01:00.000  proxy             exited with 0",
         "pod               Succeeded",
     ]);
@@ -81,8 +84,10 @@ fn a_slow_start_is_given_time_and_a_hang_is_not() {
         "0:00:08.025  slow              startup probe: success",
         "slow              ready",
         "0:00:30.030  slow              liveness probe failed",
-        "slow              is stopped: its liveness probe failed",
-        "0:00:35.030  slow              SIGKILL: its grace period is over",
+        "slow              is to end: its liveness probe failed",
+        "0:00:30.030  slow              stop signal",
+        "0:00:35.030  slow              its grace period is over",
+        "0:00:35.030  slow              SIGKILL",
         "slow              exited with 137",
         "slow              not ready",
         "slow              started, attempt 1",
@@ -90,6 +95,22 @@ fn a_slow_start_is_given_time_and_a_hang_is_not() {
         "slow              ready",
         "0:01:10.000  pod               terminating: deleted",
         "0:01:12.000  slow              exited with 0",
+    ]);
+}
+
+#[test]
+fn a_bad_day_ends_within_the_grace_period() {
+    life("bad-day").in_order(&[
+        "migrate           exited with 1",
+        "migrate           exited with 0",
+        "web               ready",
+        "web               is to end: its liveness probe failed",
+        "web               preStop hook",
+        "web               stop signal",
+        "web               SIGKILL",
+        "web               exited with 137",
+        "0:01:15.000  pod               terminating: deleted",
+        "pod               gone",
     ]);
 }
 
@@ -264,7 +285,11 @@ fn lived(name: &str, scenario: &str) -> Life {
 }
 
 fn pod(name: &str) -> Valid<Pod> {
-    let text = read(&format!("examples/pods/{name}.yaml"));
+    let path = match name {
+        "bad-day" => "examples/scenarios/web.yaml".to_owned(),
+        _ => format!("examples/pods/{name}.yaml"),
+    };
+    let text = read(&path);
     Valid::<Pod>::try_from(&*text).unwrap()
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Timeline, What};
-use crate::lifecycle::{Cause, ContainerChange, ProbeKind};
+use super::{Moment, Timeline, What};
+use crate::lifecycle::{Cause, ContainerChange, Hook, ProbeKind};
 use crate::model::Phase;
 
 /// A stretch of time of one look.
@@ -58,8 +58,8 @@ pub(super) struct Lane {
     pub(super) ends: Vec<End>,
     pub(super) ticks: Vec<Tick>,
     pub(super) starts: usize,
-    /// Every run of a probe is told, not only what changes.
-    sees_runs: bool,
+    /// See [`Timeline`].
+    sees_actions: bool,
 }
 
 /// The pod's bands, from its first phase on.
@@ -81,7 +81,7 @@ pub(super) fn bands(timeline: &Timeline) -> Vec<Bar<Band>> {
 impl Lane {
     pub(super) fn of(timeline: &Timeline, place: usize) -> Lane {
         let mut lane = Lane {
-            sees_runs: !timeline.runs.is_empty(),
+            sees_actions: timeline.sees_actions,
             ..Lane::default()
         };
         turn(&mut lane.bars, Duration::ZERO, Look::Waiting);
@@ -94,23 +94,28 @@ impl Lane {
             while let Some(run) = runs.next_if(|run| run.at <= moment.at) {
                 lane.tick(run.at, run.probe, false);
             }
-            match &moment.what {
-                What::Container {
-                    name,
-                    change,
-                    exit_code,
-                    ..
-                } if *name == timeline.lanes[place] => {
-                    lane.change(moment.at, *change, *exit_code);
-                }
+            if moment.what.container_name() == Some(&timeline.lanes[place]) {
+                lane.see(moment);
+            } else if moment.what == What::Terminated {
                 // What nobody saw start will not start any more.
-                What::Terminated => turn(&mut lane.bars, moment.at, Look::Over),
-                _ => {}
+                turn(&mut lane.bars, moment.at, Look::Over);
             }
         }
         runs.for_each(|run| lane.tick(run.at, run.probe, false));
         end(&mut lane.bars, timeline.end);
         lane
+    }
+
+    fn see(&mut self, moment: &Moment) {
+        match &moment.what {
+            What::Container {
+                change, exit_code, ..
+            } => self.change(moment.at, *change, *exit_code),
+            What::Hook(_, Hook::PreStop) | What::Signal(..) => {
+                turn(&mut self.bars, moment.at, Look::Ending);
+            }
+            _ => {}
+        }
     }
 
     fn change(&mut self, at: Duration, change: ContainerChange, code: Option<i32>) {
@@ -127,13 +132,15 @@ impl Lane {
             }
             ContainerChange::Ready(true) if look == Look::Running => Look::Ready,
             ContainerChange::Ready(false) if look == Look::Ready => Look::Running,
-            ContainerChange::Killing(_) => Look::Ending,
+            // One that waits for others to end first still serves.
+            ContainerChange::Killing(_) if self.sees_actions => return,
+            ContainerChange::Killing(_) | ContainerChange::Killed => Look::Ending,
             ContainerChange::Exited | ContainerChange::Lost => {
                 self.ends.push(End { at, code });
                 Look::Over
             }
             ContainerChange::Unhealthy(probe) => return self.failed(at, probe),
-            ContainerChange::Probed(probe, true) if !self.sees_runs => {
+            ContainerChange::Probed(probe, true) if !self.sees_actions => {
                 return self.tick(at, probe, false);
             }
             _ => return,
@@ -144,7 +151,7 @@ impl Lane {
     /// The last run has failed; where runs are not told, this is all that is known of it.
     fn failed(&mut self, at: Duration, probe: ProbeKind) {
         let mut ticks = self.ticks.iter_mut().rev();
-        match ticks.find(|tick| self.sees_runs && tick.probe == probe) {
+        match ticks.find(|tick| self.sees_actions && tick.probe == probe) {
             Some(tick) => tick.failed = true,
             None => self.tick(at, probe, true),
         }

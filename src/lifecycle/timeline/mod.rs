@@ -14,7 +14,8 @@ use super::attempt::AttemptState;
 use super::history::History;
 use super::machine::PodMachine;
 use super::output::{
-    Action, Cause, Change, ContainerChange, ContainerIndex, Output, ProbeKind, SandboxChange,
+    Action, Cause, Change, ContainerChange, ContainerIndex, Hook, Output, ProbeKind, SandboxChange,
+    Signal,
 };
 use crate::error::Result;
 use crate::model::Phase;
@@ -47,6 +48,8 @@ pub struct Timeline {
     /// Containers, in the order in which they are drawn.
     lanes: Vec<Arc<str>>,
     runs: Vec<Run>,
+    /// Hooks, signals and runs of probes are seen, not only what came of them.
+    sees_actions: bool,
 }
 
 /// Something that was told, and when. Its [`Display`](std::fmt::Display) is one line.
@@ -79,6 +82,10 @@ pub enum What {
         /// Why, where something failed and it is known.
         detail: Option<Arc<str>>,
     },
+    /// One of a container's hooks begins. A Node's events do not tell.
+    Hook(Arc<str>, Hook),
+    /// A container is sent a signal. A Node's events do not tell.
+    Signal(Arc<str>, Signal),
     /// The pod is being ended.
     Terminating(Cause),
     /// Nothing of it runs any more.
@@ -107,6 +114,7 @@ impl Timeline {
             moments: Vec::new(),
             lanes: Vec::new(),
             runs: Vec::new(),
+            sees_actions: false,
         }
     }
 
@@ -140,46 +148,54 @@ impl Timeline {
     /// Takes note of an output of a machine, whichever it is: a driver shows it each one that it
     /// [polls](PodMachine::poll_output). Gives back what is worth a line.
     pub fn see(&mut self, now: Now, output: Output, machine: &PodMachine) -> Option<&Moment> {
+        self.sees_actions = true;
+        self.until(now);
         match output {
             Output::Notify(change) => {
                 let what = What::of(change, machine)?;
-                return Some(self.tell(now, what));
+                Some(self.tell(now, what))
             }
-            Output::Perform(
-                _,
-                Action::Probe {
-                    container, probe, ..
-                },
-            ) => {
-                let name = &machine.record().container(container)?.name;
-                self.probed(now, name, probe);
-            }
+            Output::Perform(_, action) => self.see_action(now, action, machine),
             Output::Persist => {
                 for container in machine.record().containers() {
                     self.lane(&container.name);
                 }
+                None
             }
-            Output::Perform(..) | Output::Cancel(_) | Output::Wait(_) => {}
+            Output::Cancel(_) | Output::Wait(_) => None,
         }
-        self.until(now);
-        None
+    }
+
+    fn see_action(&mut self, now: Now, action: Action, machine: &PodMachine) -> Option<&Moment> {
+        let name = |container| Some(machine.record().container(container)?.name.clone());
+        let what = match action {
+            Action::Probe {
+                container, probe, ..
+            } => {
+                let (at, lane) = (self.until(now), self.lane(&name(container)?));
+                self.runs.push(Run { at, lane, probe });
+                return None;
+            }
+            Action::Hook {
+                container, hook, ..
+            } => What::Hook(name(container)?, hook),
+            Action::Signal {
+                container, signal, ..
+            } => What::Signal(name(container)?, signal),
+            _ => return None,
+        };
+        Some(self.tell(now, what))
     }
 
     /// Adds what happened, after everything that was told before.
     pub fn tell(&mut self, now: Now, what: What) -> &Moment {
         let at = self.until(now);
-        if let What::Container { name, .. } = &what {
+        if let Some(name) = what.container_name() {
             self.lane(name);
         }
         let last = self.moments.len();
         self.moments.push(Moment { at, what });
         &self.moments[last]
-    }
-
-    /// Adds the beginning of a probe's run, a tick in the picture. That it failed is [told](Timeline::tell) apart.
-    pub fn probed(&mut self, now: Now, container: &Arc<str>, probe: ProbeKind) {
-        let (at, lane) = (self.until(now), self.lane(container));
-        self.runs.push(Run { at, lane, probe });
     }
 
     /// The pod was looked at until now at least: the picture goes so far. Gives the time since its beginning, which is the
@@ -210,6 +226,15 @@ impl Timeline {
 }
 
 impl What {
+    fn container_name(&self) -> Option<&Arc<str>> {
+        match self {
+            What::Container { name, .. } | What::Hook(name, _) | What::Signal(name, _) => {
+                Some(name)
+            }
+            _ => None,
+        }
+    }
+
     /// What a machine notifies of, with what stands in its status and record.
     fn of(change: Change, machine: &PodMachine) -> Option<What> {
         Some(match change {

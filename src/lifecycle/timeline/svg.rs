@@ -145,12 +145,14 @@ impl Picture {
         while at <= self.span {
             let x = LEFT + (WIDTH - LEFT - RIGHT) * at / self.span;
             let (from, to, y) = (BAND + 18.0, self.bottom + 4.0, self.bottom + 18.0);
-            let label = Span(Duration::from_secs_f64(at));
+            let label = Span(Duration::from_secs_f64(at)).to_string();
+            // The last one stays inside.
+            let middle = x.min(WIDTH - 8.0 - LETTER * label.len() as f64 / 2.0);
             self.put(format_args!(
                 r##"<path d="M{x:.1} {from}V{to}" stroke="#000" stroke-opacity=".07"/>"##
             ));
             self.put(format_args!(
-                r##"<text x="{x:.1}" y="{y}" text-anchor="middle" fill="{SOFT}">{label}</text>"##
+                r##"<text x="{middle:.1}" y="{y}" text-anchor="middle" fill="{SOFT}">{label}</text>"##
             ));
             at += step;
         }

@@ -4,7 +4,9 @@ use std::fmt::{Display, Formatter, Result};
 use std::time::Duration;
 
 use super::{Moment, Timeline, What};
-use crate::lifecycle::{Cause, ContainerChange, Hook, KillReason, ProbeKind, SandboxChange};
+use crate::lifecycle::{
+    Cause, ContainerChange, Hook, KillReason, ProbeKind, SandboxChange, Signal,
+};
 
 impl Display for Timeline {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -18,10 +20,7 @@ impl Display for Timeline {
 impl Display for Moment {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let (minutes, millis) = (self.at.as_secs() / 60, self.at.as_millis() % 60_000);
-        let whom = match &self.what {
-            What::Container { name, .. } => name,
-            _ => "pod",
-        };
+        let whom = self.what.container_name().map_or("pod", |name| name);
         let (hours, minutes) = (minutes / 60, minutes % 60);
         let (seconds, millis) = (millis / 1000, millis % 1000);
         write!(
@@ -52,6 +51,10 @@ impl Display for What {
                 write_change(f, *attempt, *change, *exit_code)?;
                 detail.iter().try_for_each(|why| write!(f, ": {why}"))
             }
+            What::Hook(_, Hook::PostStart) => f.write_str("postStart hook"),
+            What::Hook(_, Hook::PreStop) => f.write_str("preStop hook"),
+            What::Signal(_, Signal::Stop) => f.write_str("stop signal"),
+            What::Signal(_, Signal::Kill) => f.write_str("SIGKILL"),
             What::Terminating(cause) => f.write_str(match cause {
                 Cause::Finished => "everything it was to do is done",
                 Cause::Deleted => "terminating: deleted",
@@ -87,8 +90,8 @@ fn write_change(
         },
         ContainerChange::Lost => f.write_str("ended, and how is not known"),
         ContainerChange::BackOff(wait) => write!(f, "back-off {} before a start", Span(wait)),
-        ContainerChange::Killing(why) => write!(f, "is stopped: {}", reason(why)),
-        ContainerChange::Killed => f.write_str("SIGKILL: its grace period is over"),
+        ContainerChange::Killing(why) => write!(f, "is to end: {}", reason(why)),
+        ContainerChange::Killed => f.write_str("its grace period is over"),
         ContainerChange::Unhealthy(probe) => write!(f, "{} probe failed", name(probe)),
         ContainerChange::Probed(probe, true) => write!(f, "{} probe: success", name(probe)),
         ContainerChange::Probed(probe, false) => write!(f, "{} probe: failure", name(probe)),
