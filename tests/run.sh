@@ -137,7 +137,7 @@ suite() {
         bad=1
     fi
     echo "   $ok passed, $bad failed, $out skipped"
-    [ "$bad" = 0 ] || grep -v '^test .* ok$' "$log" | tail -n 120
+    [ "$bad" = 0 ] || why <"$log"
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + out))
     skips+=$(reasons "$name" <"$log"; echo x)
     skips=${skips%x}
@@ -156,6 +156,11 @@ counts() {
             if (split(total, n, /[^0-9]+/)) { ok += n[1]; bad += n[2]; out += n[3] }
             print ok + 0, bad + 0, out + 0
         }'
+}
+
+# What failed: libtest's lists, the vectors' lines, what the compiler or a script said.
+why() {
+    awk '/^failures:$/ { on = 1 } /^test result:/ { on = 0 } on || /^error|FAILED|^ +--> / || /^   (input|expected|got) / ' | head -n 300
 }
 
 # The same of a script's last line.

@@ -123,23 +123,8 @@ impl World {
                 attempt,
                 restart_count,
             } => {
-                let index = container.as_usize();
-                self.check_start(index, attempt, restart_count)?;
-                self.starts.insert(ticket, index);
-                let slow = if self.dice.permille(100) {
-                    self.dice.below(2_000) * MS
-                } else {
-                    soon
-                };
-                if self.dice.permille(self.life.behaviours[index].start_fails) {
-                    let reason = self
-                        .dice
-                        .pick(&["CreateContainerError", "RunContainerError"]);
-                    self.after(slow, Event::Answer(ticket, failed(reason)));
-                } else {
-                    let sandbox = self.living_sandbox();
-                    self.after(slow, Event::Started(ticket, index, attempt, sandbox));
-                }
+                self.check_start(container.as_usize(), attempt, restart_count)?;
+                self.start(ticket, container.as_usize(), attempt, soon);
             }
             Action::Hook {
                 container,
@@ -171,24 +156,41 @@ impl World {
                 if let Some(proc) = self.procs.get_mut(&(container.as_usize(), attempt)) {
                     proc.removed = true;
                 }
-                let outcome = if self.dice.permille(50) {
-                    failed("busy")
-                } else {
-                    Outcome::Done
-                };
+                let outcome = self.done_or_busy();
                 self.after(soon, Event::Answer(ticket, outcome));
             }
             Action::Teardown => {
                 self.check_teardown()?;
-                let outcome = if self.dice.permille(50) {
-                    failed("busy")
-                } else {
-                    Outcome::Done
-                };
+                let outcome = self.done_or_busy();
                 self.after(soon, Event::Answer(ticket, outcome));
             }
         }
         Ok(())
+    }
+
+    fn start(&mut self, ticket: Ticket, index: usize, attempt: u32, soon: u64) {
+        self.starts.insert(ticket, index);
+        let slow = if self.dice.permille(100) {
+            self.dice.below(2_000) * MS
+        } else {
+            soon
+        };
+        if self.dice.permille(self.life.behaviours[index].start_fails) {
+            let reason = self
+                .dice
+                .pick(&["CreateContainerError", "RunContainerError"]);
+            self.after(slow, Event::Answer(ticket, failed(reason)));
+        } else {
+            let sandbox = self.living_sandbox();
+            self.after(slow, Event::Started(ticket, index, attempt, sandbox));
+        }
+    }
+
+    fn done_or_busy(&mut self) -> Outcome {
+        match self.dice.permille(50) {
+            true => failed("busy"),
+            false => Outcome::Done,
+        }
     }
 
     pub(crate) fn image(&mut self, index: usize, step: ImageStep) -> Outcome {
