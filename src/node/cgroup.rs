@@ -131,15 +131,15 @@ impl Resident {
         }
     }
 
-    /// Removes all of the pod's cgroups. Everything in them has ended.
-    pub(super) fn remove_cgroup(&self, host: &Host) {
+    /// Removes all of the pod's cgroups, and ends what may still be in them; true when they are gone.
+    pub(super) fn remove_cgroup(&self, host: &Host) -> bool {
         let Ok(Some(group)) = self.cgroup(host) else {
-            return;
+            return true;
         };
         for child in group.children().unwrap_or_default() {
             remove(&group, &child);
         }
-        let _ = group.remove();
+        group.remove().is_ok()
     }
 
     /// The pod's cgroup, if it has one.

@@ -23,7 +23,7 @@ use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::{Clock, Reactor};
 use crate::time::Mono;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Everything that is not about one pod.
 #[derive(Debug)]
@@ -70,13 +70,15 @@ pub(super) enum Due {
     Work(PodId, WorkId),
     /// An exit is told although the output of the container has not ended.
     Drained(PodId),
+    /// Cgroups that were not empty may be now.
+    Teardown(PodId),
 }
 
 impl Due {
     /// Which pod it is about.
     pub(super) fn pod(self) -> PodId {
         match self {
-            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) => pod,
+            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) | Due::Teardown(pod) => pod,
         }
     }
 }
@@ -155,6 +157,20 @@ impl Host {
     /// Hears no more of it, but keeps it.
     pub(super) fn deafen(&self, fd: impl AsFd) {
         let _ = self.reactor.remove(fd);
+    }
+
+    /// Makes sure that a pod can be made: a start takes so many descriptors for a moment.
+    pub(super) fn reserve(&self, attempt: &str) -> Result<()> {
+        const START: usize = 16;
+        let failed = |why| {
+            Error::io(attempt, why)
+                .as_kind(Kind::Exhausted)
+                .cure("raise RLIMIT_NOFILE, or end other pods first")
+        };
+        let taken: Result<Vec<_>> = (0..START)
+            .map(|_| self.reactor.as_fd().try_clone_to_owned().map_err(failed))
+            .collect();
+        taken.map(drop)
     }
 
     /// What pods stand on here.

@@ -1,6 +1,8 @@
 //! The Node itself.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,9 +60,15 @@ pub struct Node {
     /// A handle asked the driving thread to stop.
     pub(super) closing: bool,
     pub(super) sessions: u64,
+    _not_sync: PhantomData<Cell<()>>,
 }
 
 /// A Node can be moved to another thread, and is driven by one at a time.
+///
+/// ```compile_fail
+/// fn shared<T: Sync>() {}
+/// shared::<podlife::Node>();
+/// ```
 const _: () = {
     const fn send<T: Send>() {}
     send::<Node>();
@@ -99,6 +107,7 @@ impl Node {
             ready: Vec::new(),
             closing: false,
             sessions: 0,
+            _not_sync: PhantomData,
         };
         node.recover()?;
         Ok(node)
@@ -142,6 +151,8 @@ impl Node {
             )
             .cure("delete it and wait until it is gone, or choose another name"));
         }
+        self.host
+            .reserve(&format!("create the pod {namespace}/{name}"))?;
         let pod = named(pod, id)?;
         let machine = PodMachine::new(pod.clone(), options.clone(), Clock::now());
         let mut resident = Resident::new(id, pod, options, machine);

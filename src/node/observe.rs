@@ -98,6 +98,9 @@ impl Resident {
         let Some(attempt) = self.sandbox.as_ref().map(|sandbox| sandbox.attempt) else {
             return;
         };
+        if self.pod.spec.host_pid == Some(true) {
+            self.kill_cgroup(host);
+        }
         let creating = self
             .sandbox
             .as_mut()

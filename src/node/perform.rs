@@ -1,13 +1,20 @@
 //! What a pod's machine asks, done to the kernel.
 
-use super::host::Host;
+use std::time::Duration;
+
+use super::host::{Due, Host};
 use super::resident::{Resident, key};
 use super::store;
 use super::work::{Purpose, WorkId};
-use crate::lifecycle::{Action, ContainerIndex, Failure, ImageStep, Outcome, Signal, Ticket};
-use crate::linux::Signal as LinuxSignal;
+use crate::lifecycle::{
+    Action, ContainerIndex, Failure, ImageStep, Input, Outcome, Signal, Ticket,
+};
 use crate::linux::pause::Request;
+use crate::linux::{Clock, Signal as LinuxSignal};
 use crate::model::image::ImageReference;
+
+/// How long until a cgroup that was not empty is looked at again.
+const BURIAL: Duration = Duration::from_millis(10);
 
 impl Resident {
     /// Does it, or begins to. What is returned is the answer; otherwise it comes later.
@@ -53,7 +60,7 @@ impl Resident {
                 attempt,
                 signal,
             } => {
-                self.signal(container, attempt, signal);
+                self.signal(host, container, attempt, signal);
                 Some(Outcome::Done)
             }
             Action::Acknowledge { container, attempt } => {
@@ -61,7 +68,7 @@ impl Resident {
                 Some(Outcome::Done)
             }
             Action::Remove { container, attempt } => Some(self.remove(host, container, attempt)),
-            Action::Teardown => Some(self.tear_down(host)),
+            Action::Teardown => self.tear_down(host, ticket),
         }
     }
 
@@ -97,7 +104,13 @@ impl Resident {
         }
     }
 
-    fn signal(&mut self, container: ContainerIndex, attempt: u32, signal: Signal) {
+    fn signal(&mut self, host: &Host, container: ContainerIndex, attempt: u32, signal: Signal) {
+        // Whatever it left in other PID namespaces, or in the host's, goes too.
+        if let (Signal::Kill, Some(cgroup)) =
+            (signal, self.container_cgroup(host, container, attempt))
+        {
+            let _ = cgroup.kill();
+        }
         let signal = match signal {
             Signal::Kill => LinuxSignal::KILL,
             Signal::Stop => self.stop_signal(container),
@@ -125,15 +138,30 @@ impl Resident {
         Outcome::Done
     }
 
-    fn tear_down(&mut self, host: &mut Host) -> Outcome {
-        self.remove_cgroup(host);
+    /// What was killed just now leaves its cgroup a moment later.
+    pub(super) fn tear_down(&mut self, host: &mut Host, ticket: Ticket) -> Option<Outcome> {
+        if !self.remove_cgroup(host) {
+            self.tearing_down = Some(ticket);
+            host.schedule(Clock::mono() + BURIAL, Due::Teardown(self.id));
+            return None;
+        }
         let removed = self
             .files
             .as_ref()
             .map(|files| store::remove_tree(&files.volumes()));
-        match removed {
+        Some(match removed {
             None | Some(Ok(())) => Outcome::Done,
             Some(Err(error)) => Outcome::Failed(Failure::new("FailedTeardown", error.to_string())),
+        })
+    }
+
+    /// Looks again.
+    pub(super) fn tear_down_again(&mut self, host: &mut Host) {
+        let Some(ticket) = self.tearing_down.take() else {
+            return;
+        };
+        if let Some(outcome) = self.tear_down(host, ticket) {
+            self.tell(Input::Done(ticket, outcome));
         }
     }
 }

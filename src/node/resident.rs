@@ -13,6 +13,7 @@ use super::work::{Work, WorkId};
 use super::{PodId, PodName};
 use crate::lifecycle::{
     ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, ProbeKind,
+    Ticket,
 };
 use crate::linux::Clock;
 use crate::linux::cgroup::Enforcement;
@@ -47,6 +48,8 @@ pub(super) struct Resident {
     pub(super) sandbox_error: Option<Arc<str>>,
     /// What was said already of what the pod has to do without.
     pub(super) degraded: BTreeSet<Arc<str>>,
+    /// Its end waits for cgroups to become empty.
+    pub(super) tearing_down: Option<Ticket>,
     /// What the machine waits for.
     pub(super) deadline: Option<Mono>,
 }
@@ -103,6 +106,7 @@ impl Resident {
             unhealthy: BTreeMap::new(),
             sandbox_error: None,
             degraded: BTreeSet::new(),
+            tearing_down: None,
             deadline: None,
         };
         resident.add_sites();

@@ -109,6 +109,7 @@ impl Node {
                 }
                 Due::Work(_, work) => resident.work_due(work),
                 Due::Drained(_) => resident.drained(),
+                Due::Teardown(_) => resident.tear_down_again(&mut self.host),
             }
             self.pump(id, budget);
         }

@@ -5,6 +5,7 @@
 mod before;
 mod hosted;
 
+mod choices;
 mod ending;
 mod handle;
 mod images;
