@@ -101,13 +101,11 @@ impl World {
         match action {
             Action::CreateSandbox { attempt } => {
                 self.check_create_sandbox(attempt)?;
-                match self.dice.permille(20) {
-                    true => self.after(
-                        soon,
-                        Event::Answer(ticket, failed("FailedCreatePodSandBox")),
-                    ),
-                    false => self.after(soon, Event::SandboxUp(ticket, attempt)),
-                }
+                let event = match self.dice.permille(20) {
+                    true => Event::Answer(ticket, failed("FailedCreatePodSandBox")),
+                    false => Event::SandboxUp(ticket, attempt),
+                };
+                self.after(soon, event);
             }
             Action::StopSandbox { attempt } => {
                 self.check_stop_sandbox(attempt)?;
