@@ -77,3 +77,33 @@ fn an_idle_node_is_not_readable() {
     assert_eq!(outer.wait(&mut [EpollEvent::empty()], 50u8).unwrap(), 0);
     node.drain(Duration::from_secs(1)).unwrap();
 }
+
+/// More is asked than one turn answers: an edge-triggered loop comes back for the rest.
+#[test]
+fn a_turn_that_stops_early_gives_a_new_edge() {
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    node.turn(Some(Duration::ZERO)).unwrap();
+    let outer = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+    outer
+        .add(
+            node.as_fd(),
+            EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0),
+        )
+        .unwrap();
+    let nobody = "0f0e7d3c-6a5b-4c8d-9e0f-123456789abc".parse().unwrap();
+    let handle = node.handle();
+    let mut asked: Vec<_> = (0..100).map(|_| handle.snapshot(nobody)).collect();
+    let mut turns = 0;
+    while !asked.is_empty() {
+        let edges = outer.wait(&mut [EpollEvent::empty()], 5000u16).unwrap();
+        assert_eq!(edges, 1, "no edge, and {} calls left", asked.len());
+        node.turn(Some(Duration::ZERO)).unwrap();
+        turns += 1;
+        asked.retain_mut(|pending| match pending.try_take() {
+            Some(answer) => answer.unwrap_err().kind() != podlife::Kind::NotFound,
+            None => true,
+        });
+    }
+    assert!(turns > 1, "a turn is bounded");
+}
