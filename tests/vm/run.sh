@@ -10,6 +10,9 @@ export CARGO_TERM_COLOR=never LC_ALL=C
 readonly PACKAGE=linux-image-cloud-amd64 # depends on the newest kernel
 readonly TESTS="vm kernel node"          # what runs in there: test crates of this package
 readonly LIMIT=1200                      # seconds for one machine
+# The host's own, in place of busybox's: what the tests' scripts expect of a Debian.
+readonly TOOLS="sh bash ldd setpriv nice cat ls tr id env sleep touch stat readlink mkdir rm cp mv true false wc head grep
+    sed hostname umount mount ps unshare nsenter"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -77,7 +80,8 @@ programs() {
 
 # The initramfs. Its own root cannot be pivoted away from, so `init` moves into a tmpfs first.
 pack() {
-    local root=$work/root entry path library
+    root=$work/root
+    local entry path
     mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,etc,root,tests,lib64}
     cp "$(command -v busybox)" "$root/bin/busybox"
     for path in $(busybox --list); do [ -e "$root/bin/$path" ] || ln -s busybox "$root/bin/$path"; done
@@ -85,14 +89,24 @@ pack() {
     cp tests/vm/init "$root/init" && chmod 755 "$root/init"
     printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+    printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
+    echo vm >"$root/etc/hostname"
+    : >"$root/etc/resolv.conf"
+    cp "$kernel"/lib/modules/*/kernel/fs/overlayfs/overlay.ko "$root/"
+    for path in $TOOLS; do program "$(type -P "$path")" "bin/$path"; done
     for entry in "${binaries[@]}"; do
-        path=${entry#*=}
-        cp "$path" "$root/tests/${entry%%=*}"
-        for library in $(ldd "$path" | grep -o '/[^ ]*'); do
-            mkdir -p "$root$(dirname "$library")" && cp -nL "$library" "$root$library"
-        done
+        program "${entry#*=}" "tests/${entry%%=*}"
     done
     (cd "$root" && find . | cpio --quiet -o -H newc) >"$work/initramfs"
+}
+
+# program FROM TO: a program of the host, with its libraries.
+program() {
+    local library
+    [ -n "$1" ] && cp --remove-destination -L "$1" "$root/$2" || return
+    for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
+        mkdir -p "$root$(dirname "$library")" && cp -nL "$library" "$root$library"
+    done
 }
 
 # No KVM: it hangs on some hosts, and these tests want a real kernel, not a fast one.

@@ -419,7 +419,7 @@ mod tests {
         let mut check = Check::new("", "h:1", "a");
         check.step(&ours);
         let mut bytes = [0; 4096];
-        theirs.read(&mut bytes).unwrap();
+        let _ = theirs.read(&mut bytes).unwrap();
         let mut asks = Vec::new();
         frame::write(&mut asks, Kind::Settings, 0, 0, &[]);
         frame::write(&mut asks, Kind::Ping, 0, 0, b"12345678");
