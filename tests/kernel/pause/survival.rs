@@ -224,7 +224,11 @@ fn everything(pod: &mut TestPod, broken: &Plan) -> Vec<(Key, String)> {
     let mut told = Vec::new();
     loop {
         match pod.wait(|_| true) {
-            Report::Listed => return told,
+            Report::Listed => {
+                // An exit that is noticed just now is reported, and listed.
+                told.dedup();
+                return told;
+            }
             Report::Exited {
                 key,
                 exit,
