@@ -221,6 +221,9 @@ impl Known {
 
     fn attempt(&mut self, key: Key, verdict: Verdict) {
         if let Some((container, attempt)) = super::observe::named(key) {
+            // What is told last is true: an exit may come between the lines of the list.
+            self.attempts
+                .retain(|(at, number, _)| (*at, *number) != (container, attempt));
             self.attempts.push((container, attempt, verdict));
         }
     }
