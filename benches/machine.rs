@@ -1,6 +1,8 @@
 //! What one machine costs: inputs in steady probing, state changes, heap.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -173,6 +175,28 @@ fn changes(c: &mut Criterion) {
     group.finish();
 }
 
+/// A Node-like loop over many pods, of which few have something to do: what a turn costs must not grow with the idle ones.
+fn fleet(c: &mut Criterion) {
+    let mut group = c.benchmark_group("fleet");
+    for pods in [1, 100, 10_000] {
+        let pod = pod(1);
+        let mut drivers: Vec<Driver> = (0..pods).map(|_| Driver::new(pod.clone())).collect();
+        let due = |(place, driver): (usize, &Driver)| Reverse((driver.wait, place));
+        let mut heap: BinaryHeap<_> = drivers.iter().enumerate().map(due).collect();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(format!("a turn among {pods} pods"), |b| {
+            b.iter(|| {
+                let Some(Reverse((_, place))) = heap.pop() else {
+                    return;
+                };
+                drivers[place].step();
+                heap.push(Reverse((drivers[place].wait, place)));
+            });
+        });
+    }
+    group.finish();
+}
+
 fn heap(_: &mut Criterion) {
     for containers in [1, 2, 3] {
         let pod = pod(containers);
@@ -183,9 +207,10 @@ fn heap(_: &mut Criterion) {
             "heap beside the manifest, {containers} containers: {bytes} bytes; machine itself {}",
             size_of::<PodMachine>()
         );
-        drop(driver);
+        let record = serde_json::to_string(driver.machine.record()).map_or(0, |text| text.len());
+        println!("its record as JSON: {record} bytes");
     }
 }
 
-criterion_group!(benches, heap, steady, changes);
+criterion_group!(benches, heap, steady, changes, fleet);
 criterion_main!(benches);

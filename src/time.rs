@@ -49,9 +49,11 @@ impl Mono {
 impl Add<Duration> for Mono {
     type Output = Mono;
     fn add(self, span: Duration) -> Mono {
+        let nanos = span.as_secs().saturating_mul(1_000_000_000);
         Mono(
             self.0
-                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+                .saturating_add(nanos)
+                .saturating_add(u64::from(span.subsec_nanos())),
         )
     }
 }

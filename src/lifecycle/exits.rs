@@ -67,8 +67,11 @@ impl PodMachine {
         self.tell(index, ContainerChange::Lost);
     }
 
-    /// A start was performed and will never be answered.
+    /// A start will never be answered: nobody heard of it yet, or who did is gone.
     pub(super) fn give_up_start(&mut self, index: usize) {
+        if self.cancel_start(index) {
+            return;
+        }
         let number = self.record.containers[index].settled;
         self.record.containers[index].settled += 1;
         self.record.containers[index].remains.push(number);

@@ -94,7 +94,7 @@ impl PodMachine {
             grace
         };
         let now = self.now.mono;
-        self.record.containers[index].kill = Some(Kill {
+        self.record.containers[index].kill = Some(Box::new(Kill {
             reason,
             then,
             stage: Stage::PreStop,
@@ -102,7 +102,7 @@ impl PodMachine {
             until: now,
             left: grace,
             strict,
-        });
+        }));
         self.tell(index, ContainerChange::Killing(reason));
         self.end_probes(index, ENDED_BY_KILL);
         self.must_write();

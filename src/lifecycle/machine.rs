@@ -21,6 +21,9 @@ use crate::time::{Mono, Now};
 /// How long after a failed try the next one comes, where no back-off says otherwise.
 pub(super) const RETRY: Duration = Duration::from_secs(10);
 
+/// How many conditions most pods have.
+const CONDITIONS: usize = 5;
+
 /// No probe runs more often.
 const LEAST_PERIOD: Duration = Duration::from_millis(1);
 
@@ -158,7 +161,10 @@ impl PodMachine {
             active_deadline: shape
                 .active_deadline
                 .map(|seconds| now.mono + whole_seconds(seconds)),
-            status: PodStatus::default(),
+            status: PodStatus {
+                conditions: Vec::with_capacity(CONDITIONS),
+                ..PodStatus::default()
+            },
         };
         let mut machine = PodMachine::around(pod, options, shape, record, now);
         machine.begin_life();

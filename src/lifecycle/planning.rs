@@ -64,7 +64,7 @@ impl PodMachine {
     /// A kill whose verdict is left to the restart policy keeps the pod alive if that may start the container again.
     fn flight_of_kill(&self, index: usize) -> Flight {
         let never = self.shape.containers[index].policy == Policy::Never;
-        match &self.record.containers[index].kill {
+        match self.record.containers[index].kill.as_deref() {
             Some(Kill {
                 reason: KillReason::RestartAll,
                 ..
@@ -144,17 +144,23 @@ impl PodMachine {
                 acted = true;
             }
         }
-        for index in 0..self.containers.len() {
-            acted |= self.cancel_start(index);
-        }
-        if self
-            .containers
+        let all: Vec<usize> = self
+            .shape
+            .init
             .iter()
-            .any(|live| live.state != State::Waiting)
+            .chain(&self.shape.regular)
+            .copied()
+            .collect();
+        for index in &all {
+            acted |= self.cancel_start(*index);
+        }
+        if all
+            .iter()
+            .any(|index| self.containers[*index].state != State::Waiting)
         {
             return acted;
         }
-        for index in 0..self.containers.len() {
+        for index in all {
             self.record.containers[index].forget();
             self.record.containers[index].owed = None;
             self.remove_remains(index);

@@ -135,12 +135,13 @@ impl PodMachine {
             return false;
         };
         let (now, since) = (self.now.mono, self.probing_since);
+        let newest = self.newest(index);
         let Some(prober) = self.containers[index].probes.of(kind) else {
             return false;
         };
-        let before = prober.worker.published();
+        let before = prober.worker.result_of(newest);
         let tick = prober.worker.tick(&probe, &target, since, now);
-        let changed = prober.worker.published() != before;
+        let changed = prober.worker.result_of(newest) != before;
         match (tick, target.state) {
             (Tick::Run, _) => {
                 prober.next = now + probe.period;
@@ -155,8 +156,9 @@ impl PodMachine {
             // On hold, or not its turn: who ends that asks again.
             (Tick::Wait | Tick::End, _) => {}
         }
-        let newest = self.newest(index);
-        self.containers[index].probes.read(newest);
+        if changed {
+            self.containers[index].probes.read(newest);
+        }
         changed
     }
 

@@ -46,6 +46,9 @@ pub struct Record {
     pub(super) status: PodStatus,
 }
 
+/// So many attempts of a container are on record: the last one and the one before.
+const KEPT: usize = 2;
+
 /// What is remembered of the sandboxes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct SandboxRecord {
@@ -76,7 +79,7 @@ pub struct ContainerRecord {
     pub(super) remains: Vec<u32>,
     /// The newest attempt's postStart hook has not ended.
     pub(super) post_start_due: bool,
-    pub(super) kill: Option<Kill>,
+    pub(super) kill: Option<Box<Kill>>,
     /// The verdict of a kill, or of a change of the sandbox, that a start is to follow.
     pub(super) owed: Option<Then>,
     pub(super) crash: Option<BackOff>,
@@ -295,11 +298,12 @@ impl ContainerRecord {
     pub(super) fn push(&mut self, attempt: Attempt) {
         self.settled = attempt.number + 1;
         self.next_count = self.next_count.max(attempt.restart_count + 1);
-        self.attempts.insert(0, attempt);
-        if self.attempts.len() > 2 {
+        if self.attempts.len() >= KEPT {
             self.remains
-                .extend(self.attempts.drain(2..).map(|old| old.number));
+                .extend(self.attempts.drain(KEPT - 1..).map(|old| old.number));
         }
+        self.attempts.reserve_exact(1);
+        self.attempts.insert(0, attempt);
     }
 
     /// Forgets all attempts. They are to be removed.

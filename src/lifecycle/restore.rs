@@ -264,9 +264,8 @@ fn is_complete(record: &Record, observed: &Observed) -> Result<()> {
 
 /// The shape with the indexes that the record uses: containers of the manifest that it does not know yet come last.
 fn shape_of(pod: &Pod, record: &Record) -> Shape {
-    let mut empty = Pod::default();
-    empty.metadata.uid = pod.metadata.uid.clone();
-    let mut shape = Shape::new(&empty);
+    let mut shape = Shape::new(&Pod::default());
+    shape.uid = pod.metadata.uid.as_deref().unwrap_or_default().into();
     shape.containers = record.containers.iter().filter_map(place).collect();
     shape.amend(pod);
     shape
@@ -274,18 +273,15 @@ fn shape_of(pod: &Pod, record: &Record) -> Shape {
 
 /// An empty container of that name and list, which the manifest's takes the place of.
 fn place(record: &ContainerRecord) -> Option<ContainerView> {
+    let name = record.name().to_owned();
     let mut pod = Pod::default();
-    let mut container = Container::default();
-    container.name = record.name().into();
     match record.list {
-        List::Init => pod.spec.init_containers.push(container),
-        List::Regular => pod.spec.containers.push(container),
-        List::Ephemeral => {
-            pod.spec.ephemeral_containers.push(EphemeralContainer {
-                name: record.name().into(),
-                ..EphemeralContainer::default()
-            });
-        }
+        List::Init => pod.spec.init_containers.push(Container::new(name, "")),
+        List::Regular => pod.spec.containers.push(Container::new(name, "")),
+        List::Ephemeral => pod.spec.ephemeral_containers.push(EphemeralContainer {
+            name,
+            ..EphemeralContainer::default()
+        }),
     }
     Shape::new(&pod).containers.pop()
 }

@@ -202,6 +202,7 @@ impl Checks {
             if watched.run_error.take().is_some() || store_fails {
                 watched.window = 0;
             }
+            watched.lost |= store_fails;
             watched.readiness.2 = 0;
             watched.shown_count = 0;
         }

@@ -14,6 +14,7 @@ pub(crate) enum Role {
     Init,
     Sidecar,
     Regular,
+    Ephemeral,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,12 +159,9 @@ impl Life {
 
     /// The manifest; `changed` images are new ones.
     pub(crate) fn pod(&self) -> Valid<Pod> {
-        let of = |init: bool| -> Vec<Value> {
-            let list = self
-                .specs
-                .iter()
-                .filter(|spec| !spec.removed && (spec.role != Role::Regular) == init);
-            list.map(manifest).collect()
+        let of = |roles: &[Role]| -> Vec<Value> {
+            let listed = |spec: &&Spec| !spec.removed && roles.contains(&spec.role);
+            self.specs.iter().filter(listed).map(manifest).collect()
         };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -172,8 +170,9 @@ impl Life {
                 "restartPolicy": self.policy.text(),
                 "terminationGracePeriodSeconds": self.grace,
                 "activeDeadlineSeconds": self.deadline,
-                "initContainers": of(true),
-                "containers": of(false),
+                "initContainers": of(&[Role::Init, Role::Sidecar]),
+                "containers": of(&[Role::Regular]),
+                "ephemeralContainers": of(&[Role::Ephemeral]),
             }
         });
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
@@ -185,25 +184,33 @@ impl Life {
     pub(crate) fn change(&mut self, dice: &mut Dice) -> usize {
         let index = dice.below(self.specs.len() as u64) as usize;
         match (dice.below(4), self.specs[index].role) {
-            (0, _) => {
-                let mut added = spec(dice, self.specs.len() as u64, Policy::Always, false);
-                added.name = format!("s{}", self.specs.len());
-                (added.role, added.own_policy, added.added) = (Role::Sidecar, true, true);
-                (added.restart_on, added.restart_all_on) = (None, None);
-                added.policy = Policy::Always;
-                self.behaviours.push(behaviour(dice, &added));
-                self.specs.push(added);
-                self.specs.len() - 1
-            }
-            (1, Role::Sidecar) => {
+            (0, _) => self.add(dice, Role::Sidecar),
+            (1, Role::Sidecar | Role::Ephemeral) => {
                 self.specs[index].removed = true;
                 index
             }
+            (2, _) | (_, Role::Ephemeral) => self.add(dice, Role::Ephemeral),
             _ => {
                 self.specs[index].image += 1;
                 index
             }
         }
+    }
+
+    fn add(&mut self, dice: &mut Dice, role: Role) -> usize {
+        let index = self.specs.len();
+        let mut added = spec(dice, index as u64, Policy::Always, false);
+        added.name = format!("a{index}");
+        (added.role, added.added) = (role, true);
+        (added.restart_on, added.restart_all_on) = (None, None);
+        (added.own_policy, added.policy) = (role == Role::Sidecar, Policy::Always);
+        if role == Role::Ephemeral {
+            (added.liveness, added.readiness, added.startup) = (None, None, None);
+            (added.post_start, added.pre_stop) = (false, false);
+        }
+        self.behaviours.push(behaviour(dice, &added));
+        self.specs.push(added);
+        index
     }
 
     /// The grace period of a container ended on its own, as the spec says.

@@ -110,6 +110,7 @@ impl World {
             let list = match spec.role {
                 Role::Regular => &status.container_statuses,
                 Role::Init | Role::Sidecar => &status.init_container_statuses,
+                Role::Ephemeral => &status.ephemeral_container_statuses,
             };
             let Some(shown) = list.iter().find(|shown| shown.name == spec.name) else {
                 continue;

@@ -25,10 +25,24 @@ impl World {
                 format!("{index}.{attempt} was removed"),
             );
         }
+        if self.life.specs[index].role == Role::Ephemeral {
+            return self.check_once(index);
+        }
         self.check_init_order(index)?;
         self.check_policy(index)?;
         self.check_back_off(index)?;
         self.check_count(index, attempt, count)
+    }
+
+    /// An ephemeral container never runs twice.
+    fn check_once(&self, index: usize) -> Result {
+        match self.newest(index) {
+            Some((attempt, _)) if !self.checks.containers[index].lost => self.breaks(
+                Checker::RestartPolicy,
+                format!("ephemeral {index} ran already, as {attempt}"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn sandbox_now(&self) -> Option<u32> {
@@ -103,9 +117,12 @@ impl World {
         };
         let by_rule = spec.restart_on == Some(code) || spec.restart_all_on == Some(code);
         let own = watched.own_kill.is_some_and(|(of, _)| of == attempt);
-        let by_kill = (own || newest.stop_sent.is_some()) && spec.policy != Policy::Never;
+        let told = newest.stop_sent.is_some() || watched.hook_done.contains(&(attempt, true));
+        let by_kill = (own || told) && spec.policy != Policy::Never;
         let anew = Some(newest.sandbox) != self.sandbox_now();
-        if by_policy
+        let forgotten = watched.lost && self.life.store_fails > 0;
+        if forgotten
+            || by_policy
             || by_rule
             || by_kill
             || anew
