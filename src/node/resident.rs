@@ -274,9 +274,17 @@ pub(super) fn spec_of<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
 }
 
 impl Site {
-    /// Forgets runs that the record does not have any more; the newest `keep` stay.
+    /// Forgets a run, and removes its log unless another run has the same.
     pub(super) fn forget(&mut self, attempt: u32) {
-        self.runs.retain(|run| run.attempt != attempt);
+        let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.runs)
+            .into_iter()
+            .partition(|run| run.attempt == attempt);
+        self.runs = left;
+        for run in gone {
+            if !self.runs.iter().any(|other| other.log.is(&run.log)) {
+                run.log.remove();
+            }
+        }
     }
 }
 

@@ -53,6 +53,20 @@ impl Log {
         let _ = std::fs::set_permissions(path, Permissions::from_mode(0o600));
     }
 
+    /// Is it the same file?
+    pub(super) fn is(&self, other: &Log) -> bool {
+        self.path.is_some() && self.path == other.path
+    }
+
+    /// Removes the file; readers that have it open keep it.
+    pub(super) fn remove(&self) {
+        self.end();
+        if let Some(path) = &self.path {
+            // Absent is what it shall be.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// A reader's own open file, and where it is from.
     pub(super) fn open(&self) -> Result<(File, Source)> {
         let path = match (&self.path, &self.memory) {
@@ -133,9 +147,6 @@ impl Resident {
             Ok(()) => None,
             Err(failure) => {
                 self.remove_container_cgroup(host, index, attempt);
-                if let Some(site) = self.sites.get_mut(index.as_usize()) {
-                    site.forget(attempt);
-                }
                 Some(Outcome::Failed(failure))
             }
         }
@@ -173,7 +184,6 @@ impl Resident {
             .send(&Request::Start(start))
             .map_err(refused)?;
         if let Some(site) = self.sites.get_mut(index.as_usize()) {
-            site.forget(attempt);
             site.runs.push(Run {
                 attempt,
                 starting: Some((ticket, plan)),

@@ -173,6 +173,10 @@ impl Resident {
                 work.close(host);
             }
         }
+        // Nobody writes logs any more; who follows one need not wait for it.
+        for run in self.sites.iter().flat_map(|site| &site.runs) {
+            run.log.end();
+        }
         let ending = sandbox.ending?;
         host.unwatch(&ending.process, ending.token);
         // An embedder that is PID 1 or a subreaper has become its parent.

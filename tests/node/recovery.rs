@@ -334,3 +334,35 @@ fn what_is_half_written_does_no_harm() {
     node.wait(id, Until::Ready, LONG).unwrap();
     finish(state, node, id);
 }
+
+/// Pause dies while the Node lives: the pod is made anew, and whoever follows a log of before sees its end.
+#[test]
+fn a_pause_that_is_killed_is_replaced() {
+    let _before = Before::now();
+    let state = State::new("replaced");
+    let mut node = state.node();
+    let manifest = pod(
+        "survivor",
+        "Always",
+        json!([shell("main", "echo up; exec sleep 1000")]),
+    );
+    let id = node.create(valid(&manifest)).unwrap();
+    node.wait(id, Until::Ready, LONG).unwrap();
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let mut logs = node.logs(id, "main", options).unwrap();
+    state.pause(id).signal(Signal::KILL).unwrap();
+    let is = |event: &podlife::node::Event, reason: &str| event.reason() == reason;
+    node.run_until(LONG, |_, event| is(event, "SandboxChanged"))
+        .unwrap();
+    node.run_until(LONG, |_, event| is(event, "Started"))
+        .unwrap();
+    let mut text = String::new();
+    logs.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "up\n");
+    let status = node.wait(id, Until::Ready, LONG).unwrap();
+    assert_eq!(container(&status, "main").restart_count, 1);
+    finish(state, node, id);
+}
