@@ -18,7 +18,7 @@ use args::{Command, Options};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podlife::linux::Clock;
 use podlife::model::{ContainerStatus, Phase, Pod, Valid};
-use podlife::node::{ContainerChange, Delete, Event, EventKind, LogOptions, Logs};
+use podlife::node::{ContainerChange, ContainerEvent, Delete, Event, EventKind, LogOptions, Logs};
 use podlife::{Error, Node, PodId};
 use screen::Screen;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -137,12 +137,12 @@ impl Show {
     /// Shows everything until the pod is gone; the exit code.
     fn watch(mut self) -> podlife::Result<u8> {
         let mut code = None;
-        self.follow_recovered()?;
+        self.follow_recovered();
         self.show_pod();
         while !self.gone {
             self.wait()?;
             self.node.turn(Some(Duration::ZERO))?;
-            self.take_events()?;
+            self.take_events();
             self.take_output();
             self.show_pod();
             self.take_interrupts()?;
@@ -175,42 +175,46 @@ impl Show {
         }
     }
 
-    fn take_events(&mut self) -> podlife::Result<()> {
+    fn take_events(&mut self) {
         while let Some(event) = self.node.next_event() {
             if event.pod != self.pod {
                 continue;
             }
-            if container(&event, ContainerChange::Exited).is_some() {
+            if happened(&event, ContainerChange::Exited).is_some() {
                 self.take_output(); // its last words come before its end
             }
             self.screen.event(&event);
-            if let Some(name) = container(&event, ContainerChange::Started) {
-                self.follow(name, None)?;
+            if let Some(started) = happened(&event, ContainerChange::Started) {
+                let attempt = Some(started.attempt);
+                let options = LogOptions {
+                    attempt,
+                    ..LogOptions::default()
+                };
+                self.follow(&started.container, options);
             }
             self.gone |= event.kind == EventKind::Deleted;
         }
-        Ok(())
     }
 
-    fn follow(&mut self, container: &str, tail: Option<u64>) -> podlife::Result<()> {
+    fn follow(&mut self, container: &str, options: LogOptions) {
         let options = LogOptions {
             follow: true,
-            tail,
-            ..LogOptions::default()
+            ..options
         };
-        let logs = self.node.logs(self.pod, container, options)?;
-        self.outputs.push(Output {
-            container: container.to_string(),
-            logs,
-            line: Vec::new(),
-        });
-        Ok(())
+        match self.node.logs(self.pod, container, options) {
+            Ok(logs) => self.outputs.push(Output {
+                container: container.to_string(),
+                logs,
+                line: Vec::new(),
+            }),
+            Err(why) => self.screen.note(&why.to_string()),
+        }
     }
 
     /// A pod from the state directory: its containers run already.
-    fn follow_recovered(&mut self) -> podlife::Result<()> {
+    fn follow_recovered(&mut self) {
         let Some(pod) = self.node.pod(self.pod) else {
-            return Ok(());
+            return;
         };
         let status = pod.status();
         let all = status
@@ -227,9 +231,15 @@ impl Show {
             .filter(running)
             .map(|status| status.name.clone())
             .collect();
-        names
-            .iter()
-            .try_for_each(|name| self.follow(name, Some(10)))
+        for name in names {
+            self.follow(
+                &name,
+                LogOptions {
+                    tail: Some(10),
+                    ..LogOptions::default()
+                },
+            );
+        }
     }
 
     fn take_output(&mut self) {
@@ -327,9 +337,9 @@ impl Output {
 }
 
 /// The container this happened to, if it is that which happened.
-fn container(event: &Event, change: ContainerChange) -> Option<&str> {
+fn happened(event: &Event, change: ContainerChange) -> Option<&ContainerEvent> {
     match &event.kind {
-        EventKind::Container(event) if event.change == change => Some(&event.container),
+        EventKind::Container(event) if event.change == change => Some(event),
         _ => None,
     }
 }

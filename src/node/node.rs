@@ -270,10 +270,9 @@ impl Node {
             Error::new(Kind::NotFound, attempt(), "the pod has no such container")
         })?;
         let mut runs = site.runs.iter().rev();
-        let run = if options.previous {
-            runs.nth(1)
-        } else {
-            runs.next()
+        let run = match options.attempt {
+            Some(attempt) => runs.find(|run| run.attempt == attempt),
+            None => runs.nth(usize::from(options.previous)),
         };
         let run = run.ok_or_else(|| Error::new(Kind::Conflict, attempt(), "it has not run yet"))?;
         let (file, source) = run.log.open()?;

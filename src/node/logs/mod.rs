@@ -39,6 +39,9 @@ pub struct LogOptions {
     pub stream: Option<Stream>,
     /// The log of the container's previous run.
     pub previous: bool,
+    /// The log of the run with this number, which [`ContainerEvent::attempt`](super::ContainerEvent::attempt) tells: a
+    /// container that ends at once may have been started again when its first event is read.
+    pub attempt: Option<u32>,
 }
 
 /// Where a container printed something.
