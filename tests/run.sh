@@ -84,7 +84,7 @@ as_nobody() {
         skip "tests as nobody" "setpriv (util-linux) is missing"
         return
     fi
-    stage=$(mktemp -d) && chmod 755 "$stage"
+    stage=$(mktemp -d /tmp/podlife.XXXXXX) && chmod 755 "$stage"
     mkdir -p "$stage/deps" "$stage/examples" "$stage/tmp"
     cp -r examples/pods "$stage/examples/"
     find target/debug/examples -maxdepth 1 -type f -executable ! -name '*-*' -exec cp {} "$stage/examples/" \;
@@ -158,9 +158,10 @@ counts() {
         }'
 }
 
-# What failed: libtest's lists, the vectors' lines, what the compiler or a script said.
+# What failed: what panicked and why, the vectors' lines, what the compiler or a script said.
 why() {
-    awk '/^failures:$/ { on = 1 } /^test result:/ { on = 0 } on || /^error|FAILED|^ +--> / || /^   (input|expected|got) / ' | head -n 300
+    awk '/panicked at/ { left = 60 } /^stack backtrace:/ { left = 0 }
+        left-- > 0 || /^error|FAILED|^ +--> |^   (input|expected|got) /' | head -n 400
 }
 
 # The same of a script's last line.
