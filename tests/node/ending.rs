@@ -19,6 +19,7 @@ fn a_pod_is_asked_first() {
         json!([with(shell("main", script), hook)]),
     ));
     hosted.wait(id, Until::Ready);
+    hosted.printed(id, "main", "up");
     let mut logs = hosted
         .node
         .logs(
@@ -46,13 +47,17 @@ fn a_stubborn_one_is_killed_after_its_grace() {
     let manifest = pod(
         "stubborn",
         "Always",
-        json!([shell("main", "trap '' TERM; while :; do sleep 0.05; done")]),
+        json!([shell(
+            "main",
+            "trap '' TERM; echo up; while :; do sleep 0.05; done"
+        )]),
     );
     let id = hosted.create(&spec(
         manifest,
         json!({ "terminationGracePeriodSeconds": 2 }),
     ));
     hosted.wait(id, Until::Ready);
+    hosted.printed(id, "main", "up");
     let started = Instant::now();
     hosted.delete(id);
     let took = started.elapsed();

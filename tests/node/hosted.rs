@@ -81,6 +81,11 @@ impl Hosted {
         text
     }
 
+    /// Drives until a container has printed it.
+    pub(crate) fn printed(&mut self, id: PodId, container: &str, text: &str) {
+        printed(&mut self.node, id, container, text);
+    }
+
     pub(crate) fn delete(&mut self, id: PodId) {
         self.node.delete(id, Delete::default()).unwrap();
         self.wait(id, Until::Deleted);
@@ -151,4 +156,23 @@ pub(crate) fn container<'s>(status: &'s PodStatus, name: &str) -> &'s ContainerS
 
 pub(crate) fn exit_code(state: &Option<ContainerState>) -> Option<i32> {
     Some(state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// Drives until a container has printed it.
+pub(crate) fn printed(node: &mut Node, id: PodId, container: &str, text: &str) {
+    let until = std::time::Instant::now() + LONG;
+    loop {
+        let mut found = String::new();
+        if let Ok(mut logs) = node.logs(id, container, LogOptions::default()) {
+            logs.read_to_string(&mut found).unwrap();
+        }
+        if found.contains(text) {
+            return;
+        }
+        assert!(
+            std::time::Instant::now() < until,
+            "no {text:?} in {found:?}"
+        );
+        node.turn(Some(Duration::from_millis(10))).unwrap();
+    }
 }

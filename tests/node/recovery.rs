@@ -28,7 +28,7 @@ impl State {
     }
 
     fn node(&self) -> Node {
-        before::open(options(&self.0, std::process::id()))
+        before::open(options(&self.0))
     }
 
     /// The process that holds the sandbox.
@@ -68,23 +68,23 @@ impl State {
             );
         }
         std::fs::remove_dir_all(&self.0).unwrap();
-        if let Some(cgroup) = cgroup(std::process::id()) {
+        if let Some(cgroup) = cgroup(&self.0) {
             std::fs::remove_dir(cgroup).unwrap();
         }
     }
 }
 
 /// Root's tests have a cgroup of their own: that of Nodes with a state directory is the same for all.
-fn cgroup(test: u32) -> Option<PathBuf> {
+fn cgroup(state: &Path) -> Option<PathBuf> {
     let hierarchy = podlife::cgroup::Hierarchy::find().unwrap()?;
     nix::unistd::geteuid()
         .is_root()
-        .then(|| hierarchy.mount.join(format!("podlife-test-node-{test}")))
+        .then(|| hierarchy.mount.join(state.file_name().unwrap_or_default()))
 }
 
-fn options(state: &Path, test: u32) -> podlife::node::NodeOptions {
+fn options(state: &Path) -> podlife::node::NodeOptions {
     let options = Node::options().state(state);
-    match cgroup(test) {
+    match cgroup(state) {
         Some(cgroup) => {
             let _ = std::fs::create_dir(&cgroup);
             options.cgroup_root(cgroup)
@@ -102,7 +102,6 @@ impl Embedder {
             .args(["--exact", "recovery::embedder", "--ignored", "--nocapture"])
             .env("PODLIFE_TEST_STATE", &state.0)
             .env("PODLIFE_TEST_SCRIPT", script)
-            .env("PODLIFE_TEST_OF", std::process::id().to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -127,8 +126,7 @@ fn embedder() {
         return;
     };
     let script = std::env::var("PODLIFE_TEST_SCRIPT").unwrap();
-    let test = std::env::var("PODLIFE_TEST_OF").unwrap().parse().unwrap();
-    let mut node = options(Path::new(&state), test).open().unwrap();
+    let mut node = options(Path::new(&state)).open().unwrap();
     let id = node
         .create(valid(&pod(
             "survivor",
@@ -348,6 +346,7 @@ fn a_pause_that_is_killed_is_replaced() {
     );
     let id = node.create(valid(&manifest)).unwrap();
     node.wait(id, Until::Ready, LONG).unwrap();
+    super::hosted::printed(&mut node, id, "main", "up");
     let options = LogOptions {
         follow: true,
         ..LogOptions::default()
