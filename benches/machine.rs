@@ -1,4 +1,5 @@
-//! What one machine costs: inputs in steady probing, state changes, heap.
+//! What one machine costs: inputs in steady probing, state changes, heap. Time is the thread's own on a processor, so that a busy host
+//! does not count.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cmp::Reverse;
@@ -7,6 +8,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use podlife::lifecycle::{
     Action, ContainerIndex, Exit, Finding, Input, Outcome, Output, Persisted, PodMachine,
@@ -14,6 +16,45 @@ use podlife::lifecycle::{
 };
 use podlife::model::{Pod, Valid};
 use podlife::time::{Mono, Now, Wall};
+
+/// The time this thread had a processor.
+struct CpuTime;
+
+impl CpuTime {
+    fn now() -> Duration {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        clock.now().map_or(Duration::ZERO, Duration::from)
+    }
+}
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        CpuTime::now()
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        CpuTime::now().saturating_sub(start)
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        WallTime.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
 
 /// Counts the bytes that live on the heap.
 struct Counting;
@@ -139,7 +180,7 @@ impl Driver {
     }
 }
 
-fn steady(c: &mut Criterion) {
+fn steady(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("machine");
     let mut driver = Driver::new(pod(1));
     for _ in 0..10 {
@@ -154,7 +195,7 @@ fn steady(c: &mut Criterion) {
     group.finish();
 }
 
-fn changes(c: &mut Criterion) {
+fn changes(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("machine");
     let mut driver = Driver::new(pod(1));
     let mut attempt = 0;
@@ -176,7 +217,7 @@ fn changes(c: &mut Criterion) {
 }
 
 /// A Node-like loop over many pods, of which few have something to do: what a turn costs must not grow with the idle ones.
-fn fleet(c: &mut Criterion) {
+fn fleet(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("fleet");
     for pods in [1, 100, 10_000] {
         let pod = pod(1);
@@ -197,7 +238,7 @@ fn fleet(c: &mut Criterion) {
     group.finish();
 }
 
-fn heap(_: &mut Criterion) {
+fn heap(_: &mut Criterion<CpuTime>) {
     for containers in [1, 2, 3] {
         let pod = pod(containers);
         let before = LIVE.load(Relaxed);
@@ -212,5 +253,9 @@ fn heap(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, heap, steady, changes, fleet);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = heap, steady, changes, fleet
+}
 criterion_main!(benches);

@@ -217,8 +217,8 @@ impl PodMachine {
         let Some(kill) = &mut self.record.containers[index].kill else {
             return;
         };
-        // Nobody knows whether the stop signal was sent: it is sent again, and has its least time.
-        if kill.stage == Stage::Stop && kill.strict.is_none() {
+        // Nobody knows whether the hook ran, or the stop signal was sent: it is done again, and has its least time.
+        if matches!(kill.stage, Stage::PreStop | Stage::Stop) && kill.strict.is_none() {
             kill.until = kill.until.max(now + whole_seconds(MINIMUM_GRACE));
         }
         let (stage, until) = (kill.stage, kill.until);

@@ -83,6 +83,8 @@ pub(crate) struct Ending {
     /// What was in force at first.
     pub(crate) first: u64,
     pub(crate) by: u64,
+    /// After which input that was shortened, and what it was before.
+    pub(crate) before: Option<(u64, u64, u64)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -106,6 +108,13 @@ pub(crate) struct Watched {
     pub(crate) hook_done: BTreeSet<(u32, bool)>,
 }
 
+impl Watched {
+    /// Whether this attempt is, or was, to end for a reason of its own.
+    pub(crate) fn is_own_kill(&self, attempt: u32) -> bool {
+        self.own_kill.is_some_and(|(of, _)| of == attempt) || self.was_own_kill == Some(attempt)
+    }
+}
+
 impl Checks {
     pub(crate) fn new(containers: usize) -> Checks {
         Checks {
@@ -125,23 +134,32 @@ impl Checks {
         }
     }
 
-    pub(crate) fn delete(&mut self, at: u64, deletion: &Deletion, life: &Life) {
+    pub(crate) fn delete(&mut self, at: u64, turn: u64, deletion: &Deletion, life: &Life) {
         self.deletion.get_or_insert(at);
         self.forced |= deletion.force;
         let grace = deletion
             .grace
             .map_or(life.grace.unwrap_or(30), |grace| grace.as_secs())
             .max(1);
-        self.end(at, grace);
+        self.end(at, turn, grace);
     }
 
     pub(crate) fn evict(&mut self, at: u64, life: &Life) {
         if self.ending.is_none() {
-            self.end(at, life.grace.unwrap_or(30).max(1));
+            self.end(at, 0, life.grace.unwrap_or(30).max(1));
         }
     }
 
-    pub(crate) fn end(&mut self, at: u64, grace: u64) {
+    /// A shorter grace period that was not written is forgotten by a crash.
+    pub(crate) fn forget_unwritten(&mut self, disk_turn: u64) {
+        if let Some(ending) = &mut self.ending {
+            if let Some((_, grace, by)) = ending.before.take_if(|(turn, ..)| disk_turn < *turn) {
+                (ending.grace, ending.by) = (grace, by);
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, at: u64, turn: u64, grace: u64) {
         let by = at + grace * S;
         match &mut self.ending {
             None => {
@@ -150,9 +168,11 @@ impl Checks {
                     grace,
                     first: grace,
                     by,
+                    before: None,
                 })
             }
             Some(ending) if grace < ending.grace => {
+                ending.before = Some((turn, ending.grace, ending.by));
                 ending.grace = grace;
                 ending.by = ending.by.min(by);
             }

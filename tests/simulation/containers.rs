@@ -41,6 +41,7 @@ impl World {
             ended_at: None,
             exit: None,
             acknowledged: false,
+            lost: false,
             removed: false,
             stop_sent: None,
             stop_turn: 0,
@@ -216,9 +217,13 @@ impl World {
         let dead: Vec<_> = self
             .procs
             .iter_mut()
-            .filter(|(_, proc)| proc.is_alive() && proc.sandbox == attempt)
+            .filter(|(_, proc)| proc.sandbox == attempt && !proc.acknowledged)
             .collect();
         for (_, proc) in dead {
+            proc.lost = true;
+            if !proc.is_alive() {
+                continue;
+            }
             let (started, finished) = (Some(proc.started), now);
             let reason = "Lost".into();
             proc.exit = Some(Exit {

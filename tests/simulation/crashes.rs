@@ -29,6 +29,7 @@ impl World {
             self.ask_again();
         }
         let saved = self.disk_turn;
+        self.checks.forget_unwritten(saved);
         self.turn += 1;
         let down = self.dice.pick(&[0, 0, 10, 2_000, 40_000]);
         self.be_down(down);
@@ -133,7 +134,7 @@ impl World {
 
     pub(crate) fn reboot(&mut self) {
         self.note(|_| "** reboot".into());
-        self.boot = self.clock - 5 * S - self.dice.below(S);
+        self.boot = self.clock - 5 * S - self.crashed * MS;
         self.queue
             .retain(|_, event| !matches!(event, Event::Exit(..)));
         self.checks.rebooted();

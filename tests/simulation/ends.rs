@@ -19,7 +19,9 @@ impl World {
         match signal {
             Signal::Stop => {
                 self.check_sidecar_turn(index, attempt)?;
-                let skipped = self.life.specs[index].pre_stop
+                let late = strict && self.checks.epoch > 0;
+                let skipped = !late
+                    && self.life.specs[index].pre_stop
                     && self.life.grace.is_none_or(|grace| grace > 0)
                     && !self.checks.containers[index]
                         .hook_done
@@ -52,9 +54,9 @@ impl World {
             return Ok(());
         };
         let watched = &self.checks.containers[index];
-        let own_kill = watched.own_kill.is_some_and(|(of, _)| of == attempt)
-            || watched.was_own_kill == Some(attempt);
-        let exempt = own_kill || self.checks.forced || self.life.options.strict_deadline.is_some();
+        let exempt = watched.is_own_kill(attempt)
+            || self.checks.forced
+            || self.life.options.strict_deadline.is_some();
         let is_sidecar = self.life.specs[index].role == Role::Sidecar;
         // A Node that comes back late catches up; what it had decided before stands.
         if !is_sidecar || exempt || self.at() >= ending.by || self.checks.restored_at > ending.since
@@ -84,14 +86,14 @@ impl World {
             if proc.kill_sent.is_some() {
                 continue;
             }
-            let own = self.checks.containers[*index].own_kill.is_some();
+            let own = self.checks.containers[*index].is_own_kill(*attempt);
             let ending = self.checks.ending;
             let grace = match ending {
                 Some(ending) if !own => ending.first.max(2),
                 ending => self
                     .life
                     .container_grace(*index)
-                    .max(ending.map_or(0, |ending| ending.grace)),
+                    .max(ending.map_or(0, |ending| ending.first)),
             };
             let by_stop = proc.stop_sent.map(|sent| sent + grace * S);
             let by_end =
@@ -99,8 +101,8 @@ impl World {
             let Some(by) = by_stop.into_iter().chain(by_end).min() else {
                 continue;
             };
-            // A Node that comes back late sends the stop signal first, and then gives the least there is.
-            let by = by.max(self.checks.restored_at + 2 * S) + slack;
+            // A Node that comes back late runs the hook and sends the stop signal first, each with the least there is.
+            let by = by.max(self.checks.restored_at + 4 * S) + slack;
             if at > by {
                 let late = (at - by) as f64 / S as f64;
                 return self.breaks(
@@ -121,7 +123,7 @@ impl World {
         let quiet = spec.startup.is_some() || spec.post_start || self.checks.ending.is_some();
         let proc = &self.procs[&(index, attempt)];
         let watched = &self.checks.containers[index];
-        let own = watched.own_kill.is_some_and(|(of, _)| of == attempt);
+        let own = watched.is_own_kill(attempt);
         if quiet
             || own
             || proc.stop_sent.is_some()

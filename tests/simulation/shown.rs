@@ -19,7 +19,7 @@ impl World {
                     self.check_finished()?;
                 }
                 if self.checks.ending.is_none() {
-                    self.checks.end(at, grace);
+                    self.checks.end(at, 0, grace);
                 }
                 Ok(())
             }

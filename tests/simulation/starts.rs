@@ -143,6 +143,7 @@ impl World {
         let anew = ended.is_some_and(|(_, sandbox)| Some(sandbox) != self.sandbox_now());
         let restart_all = self.checks.restart_all;
         let is_init = self.life.specs[index].role != Role::Regular;
+        let lost = self.newest(index).is_some_and(|(_, proc)| proc.lost);
         let watched = &mut self.checks.containers[index];
         let ended = ended.map(|(ended, _)| ended).max(watched.run_error);
         let Some(ended) = ended else {
@@ -154,7 +155,7 @@ impl World {
         let window = watched.window;
         let counts = window > 0 && ran < 540 * S;
         watched.started = Some((0, at));
-        if watched.lost {
+        if watched.lost || lost {
             watched.window = 0; // the machine may never have heard of it
             return Ok(());
         }
@@ -185,7 +186,11 @@ impl World {
         let Some((earlier, before)) = before.filter(|_| !lost) else {
             return Ok(());
         };
-        let least = before + u32::from(self.procs.contains_key(&(index, earlier)));
+        let ran = self
+            .procs
+            .get(&(index, earlier))
+            .is_some_and(|proc| !proc.lost);
+        let least = before + u32::from(ran);
         if count < least {
             return self.breaks(
                 Checker::RestartCount,

@@ -26,6 +26,8 @@ pub(crate) struct Proc {
     pub(crate) exit: Option<Exit>,
     /// Pause may have forgotten it.
     pub(crate) acknowledged: bool,
+    /// It ended with its pause, or so did what pause knew of its end: nobody need have heard of it.
+    pub(crate) lost: bool,
     pub(crate) removed: bool,
     pub(crate) stop_sent: Option<u64>,
     pub(crate) stop_turn: u64,
@@ -361,7 +363,8 @@ impl World {
             Event::TellExit(index, attempt) => self.tell_exit(index, attempt),
             Event::Written(record, turn, ok) => self.written(*record, turn, ok),
             Event::Delete(deletion) => {
-                self.checks.delete(self.clock, &deletion, &self.life);
+                self.checks
+                    .delete(self.clock, self.turn + 1, &deletion, &self.life);
                 self.handle(Input::Delete(deletion))
             }
             Event::Evict => {
