@@ -152,10 +152,12 @@ impl Checks {
 
     /// A shorter grace period that was not written is forgotten by a crash.
     pub(crate) fn forget_unwritten(&mut self, disk_turn: u64) {
-        if let Some(ending) = &mut self.ending {
-            if let Some((_, grace, by)) = ending.before.take_if(|(turn, ..)| disk_turn < *turn) {
-                (ending.grace, ending.by) = (grace, by);
-            }
+        let Some(ending) = &mut self.ending else {
+            return;
+        };
+        let unwritten = ending.before.take_if(|(turn, ..)| disk_turn < *turn);
+        if let Some((_, grace, by)) = unwritten {
+            (ending.grace, ending.by) = (grace, by);
         }
     }
 

@@ -7,6 +7,7 @@ use podlife::lifecycle::{
 use super::check::Broken;
 use super::life::MS;
 use super::world::{Event, Proc, World, failed};
+
 impl World {
     pub(crate) fn start_takes_effect(
         &mut self,

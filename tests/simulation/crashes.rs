@@ -9,6 +9,7 @@ use podlife::lifecycle::{
 use super::check::{Broken, Checker};
 use super::life::{MS, S};
 use super::world::{Event, World};
+
 impl World {
     pub(crate) fn crash(&mut self) -> Result<(), Broken> {
         self.take_fired();
@@ -16,6 +17,7 @@ impl World {
         self.crashes_left = self.crashes_left.saturating_sub(1);
         self.machine = None;
         self.wait = None;
+        let known: Vec<_> = self.procs.keys().copied().collect();
         self.drop_what_was_under_way()?;
         let Some(record) = self.disk.clone() else {
             // The pod was never accepted: nothing of it may exist.
@@ -34,6 +36,15 @@ impl World {
         let down = self.dice.pick(&[0, 0, 10, 2_000, 40_000]);
         self.be_down(down);
         self.pass(self.clock + MS);
+        // What started unheard is heard of now.
+        let clock = self.clock;
+        for (_, proc) in self
+            .procs
+            .iter_mut()
+            .filter(|(key, _)| !known.contains(key))
+        {
+            proc.started_at = clock;
+        }
         let same_boot = !self.dice.permille(60);
         if !same_boot || self.dice.permille(60) {
             if let Some(attempt) = self.living_sandbox() {

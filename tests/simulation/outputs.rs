@@ -7,6 +7,7 @@ use podlife::lifecycle::{
 use super::check::{Broken, Checker};
 use super::life::MS;
 use super::world::{Event, OUTPUTS, World, failed};
+
 impl World {
     pub(crate) fn pump(&mut self) -> Result<(), Broken> {
         loop {

@@ -376,6 +376,8 @@ impl World {
                 };
                 self.handle(Input::Evict(eviction))
             }
+            // Only what was accepted can be changed.
+            Event::Update if self.disk.is_none() => Ok(()),
             Event::Update => {
                 let index = self.life.change(&mut self.dice);
                 self.checks.definition_changed(index);
