@@ -99,6 +99,8 @@ pub(crate) struct Watched {
     pub(crate) own_kill: Option<(u32, KillReason)>,
     /// The same, before a crash: perhaps forgotten since.
     pub(crate) was_own_kill: Option<u32>,
+    /// The attempt whose liveness or startup probe failed last: it may be about to be killed.
+    pub(crate) failed: Option<u32>,
     pub(crate) stray: BTreeSet<u32>,
     pub(crate) definition_changed: bool,
     pub(crate) lost: bool,
@@ -219,6 +221,7 @@ impl Checks {
                 .own_kill
                 .take()
                 .map(|(attempt, _)| attempt)
+                .or(watched.failed)
                 .or(watched.was_own_kill);
             // What could not be written, or was not yet, is not held against the next process.
             if watched.run_error.take().is_some() || store_fails {
@@ -245,8 +248,13 @@ impl Checks {
         let Some((index, attempt, kind)) = self.probes.remove(&ticket) else {
             return;
         };
-        let readiness = &mut self.containers[index].readiness;
+        let Watched {
+            readiness, failed, ..
+        } = &mut self.containers[index];
         if kind != ProbeKind::Readiness {
+            if success == Some(false) {
+                failed.replace(attempt);
+            }
             return;
         }
         if readiness.0 != attempt {

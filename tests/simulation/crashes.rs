@@ -145,6 +145,9 @@ impl World {
 
     pub(crate) fn reboot(&mut self) {
         self.note(|_| "** reboot".into());
+        // Deadlines are rebuilt from the wall clock, of which a record that was read back knows whole seconds only.
+        self.history = None;
+        self.keeps_history = false;
         self.boot = self.clock - 5 * S - self.crashed * MS;
         self.queue
             .retain(|_, event| !matches!(event, Event::Exit(..)));

@@ -116,7 +116,7 @@ impl World {
             Policy::Never => false,
         };
         let by_rule = spec.restart_on == Some(code) || spec.restart_all_on == Some(code);
-        let own = watched.own_kill.is_some_and(|(of, _)| of == attempt);
+        let own = watched.is_own_kill(attempt);
         let told = newest.stop_sent.is_some() || watched.hook_done.contains(&(attempt, true));
         let by_kill = (own || told) && spec.policy != Policy::Never;
         let anew = Some(newest.sandbox) != self.sandbox_now();
