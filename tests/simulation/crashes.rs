@@ -149,8 +149,10 @@ impl World {
         self.history = None;
         self.keeps_history = false;
         self.boot = self.clock - 5 * S - self.crashed * MS;
-        self.queue
-            .retain(|_, event| !matches!(event, Event::Exit(..)));
+        // Whoever could still answer is gone.
+        self.stale.clear();
+        let lives = |event: &Event| !matches!(event, Event::Exit(..) | Event::Answer(..));
+        self.queue.retain(|_, event| lives(event));
         self.checks.rebooted();
     }
 

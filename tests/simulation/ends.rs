@@ -98,8 +98,14 @@ impl World {
                     .max(ending.map_or(0, |ending| ending.first)),
             };
             let by_stop = proc.stop_sent.map(|sent| sent + grace * S);
-            let by_end =
-                ending.map(|ending| ending.by.max(proc.started_at + ending.grace * S) + 4 * S);
+            // A kill that could not be written begins anew with the next process.
+            let anew = if self.life.store_fails > 0 {
+                self.checks.restored_at
+            } else {
+                0
+            };
+            let begun = proc.started_at.max(anew);
+            let by_end = ending.map(|ending| ending.by.max(begun + ending.grace * S) + 4 * S);
             let Some(by) = by_stop.into_iter().chain(by_end).min() else {
                 continue;
             };
