@@ -68,6 +68,8 @@ pub(crate) struct Checks {
     pub(crate) start_time: Option<Wall>,
     pub(crate) conditions: BTreeMap<String, (ConditionStatus, Option<Wall>)>,
     pub(crate) restored_at: u64,
+    /// That the pod ends was written, and perhaps never told.
+    pub(crate) ends_unheard: bool,
     pub(crate) epoch: u64,
     /// Some exit asked for a restart of all.
     pub(crate) restart_all: bool,
@@ -129,6 +131,7 @@ impl Checks {
             start_time: None,
             conditions: BTreeMap::new(),
             restored_at: 0,
+            ends_unheard: false,
             epoch: 0,
             restart_all: false,
             probes: BTreeMap::new(),
@@ -211,6 +214,7 @@ impl Checks {
     /// A crash: what only the machine's memory knew is gone, and so is what nobody was promised.
     pub(crate) fn restored(&mut self, at: u64, record: Option<&Record>, store_fails: bool) {
         self.restored_at = at;
+        self.ends_unheard = record.is_some_and(|record| record.cause().is_some());
         self.epoch += 1;
         self.probes.clear();
         self.conditions.clear();

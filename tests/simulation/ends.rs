@@ -128,7 +128,10 @@ impl World {
         let Some(probe) = spec.liveness else {
             return Ok(());
         };
-        let quiet = spec.startup.is_some() || spec.post_start || self.checks.ending.is_some();
+        let quiet = spec.startup.is_some()
+            || spec.post_start
+            || self.checks.ending.is_some()
+            || self.checks.ends_unheard;
         let proc = &self.procs[&(index, attempt)];
         let watched = &self.checks.containers[index];
         let own = watched.is_own_kill(attempt);
