@@ -43,7 +43,7 @@ fn the_hosts_namespaces_are_the_hosts() {
 #[test]
 fn a_pod_in_the_hosts_pid_namespace_ends_wholly() {
     if !is_root() {
-        println!("SKIPPED: there is no cgroup to end the pod with");
+        println!("skipped: node: there is no cgroup to end the pod with");
         return;
     }
     let mut hosted = Hosted::ephemeral();
@@ -143,7 +143,7 @@ fn a_missing_controller_is_never_ignored() {
         podlife::cgroup::Delegation::Missing(_) => podlife::cgroup::Controllers::NONE,
     };
     if controllers.contains(podlife::cgroup::Controller::Memory) {
-        println!("SKIPPED: this host has the memory controller");
+        println!("skipped: node: this host has the memory controller");
         return;
     }
     let mut hosted = Hosted::ephemeral();

@@ -101,7 +101,7 @@ fn http_and_tcp_probes_reach_into_the_pod() {
                   self.send_response(200 if self.path == '/ok' else 500)\n  self.end_headers()\n def log_message(self, *a): pass\n\
                   s.HTTPServer(('127.0.0.1', 8080), H).serve_forever()";
     if !std::path::Path::new("/usr/bin/python3").exists() {
-        println!("SKIPPED: no python3 on this host");
+        println!("skipped: node: no python3 on this host");
         return;
     }
     let main = json!({ "name": "main", "image": "podlife.local/host", "command": ["/usr/bin/python3", "-c", server],
@@ -211,7 +211,7 @@ fn a_probe_that_takes_too_long_is_killed() {
     if nix::unistd::geteuid().is_root() {
         assert!(count <= 4 + 3, "{count} processes");
     } else {
-        println!("SKIPPED: there is no cgroup to kill the probe's children with");
+        println!("skipped: node: there is no cgroup to kill the probe's children with");
     }
     hosted.node.delete(id, Delete::now()).unwrap();
     hosted.wait(id, Until::Deleted);
