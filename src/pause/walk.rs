@@ -128,7 +128,7 @@ impl Walk {
             Op::File => self.file(record),
             Op::Copy => self.copy(record),
             Op::Owner => self.owner(record),
-            Op::Chdir => kernel::chdir(text(record, 0)?),
+            Op::Chdir => chdir(text(record, 0)?),
             Op::Kernel => write_to_kernel(text(record, 0)?, record.text[1]),
             Op::OomScoreAdj => oom_score_adj(record),
             Op::Exec => self.execute(record),
@@ -274,8 +274,26 @@ fn pointers(bytes: &'_ [u8]) -> Result<&'static [usize]> {
     Ok(pointers)
 }
 
+/// Never one outside of the root, whatever `/proc/self/fd/<n>` leads to.
+fn chdir(path: Text<'_>) -> Result<()> {
+    kernel::chdir(path)?;
+    if kernel::is_at_home()? {
+        Ok(())
+    } else {
+        Err(Errno::EACCES)
+    }
+}
+
+/// Writes to a file below `/proc` that is the kernel's own: what is mounted over it would take the value elsewhere.
 fn write_to_kernel(path: Text<'_>, value: &[u8]) -> Result<()> {
-    let file = Root::OWN.open(path, kernel::O_WRONLY, 0)?;
+    let proc = Root::OWN.open(c"/proc".into(), kernel::O_PATH | kernel::O_DIRECTORY, 0)?;
+    if !kernel::is_proc(proc.raw())? {
+        return Err(Errno::EXDEV);
+    }
+    let inner = path.after(b"/proc/").ok_or(Errno::EINVAL)?;
+    let resolve =
+        kernel::RESOLVE_BENEATH | kernel::RESOLVE_NO_XDEV | kernel::RESOLVE_NO_MAGICLINKS;
+    let file = kernel::openat2(proc.raw(), inner, kernel::O_WRONLY, 0, resolve)?;
     kernel::write(file.raw(), value).map(drop)
 }
 

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod command;
+mod escape;
 mod mount;
 mod namespace;
 mod nobody;

@@ -122,14 +122,16 @@ impl TestPod {
 
     /// The sentence with which a start of this plan fails.
     pub(crate) fn failure(&mut self, key: Key, plan: &Plan) -> podlife::Error {
-        self.send(Request::Start(Start::new(key, plan)));
+        self.refusal(Start::new(key, plan))
+    }
+
+    /// The sentence with which this start fails.
+    pub(crate) fn refusal(&mut self, start: Start<'_>) -> podlife::Error {
+        self.send(Request::Start(start));
         match self
             .wait(|report| matches!(report, Report::Started { .. } | Report::StartFailed { .. }))
         {
-            Report::StartFailed {
-                key: other,
-                failure,
-            } if other == key => plan.explain(failure),
+            Report::StartFailed { key, failure } if key == start.key => start.plan.explain(failure),
             other => panic!("{other:?}"),
         }
     }

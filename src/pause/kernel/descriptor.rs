@@ -17,7 +17,9 @@ pub const O_WRONLY: u64 = 1;
 pub const O_CREAT: u64 = 0o100;
 pub const O_TRUNC: u64 = 0o1000;
 pub const O_NONBLOCK: u64 = 0o4000;
+pub const RESOLVE_NO_XDEV: u64 = 0x01;
 pub const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+pub const RESOLVE_BENEATH: u64 = 0x08;
 pub const RESOLVE_IN_ROOT: u64 = 0x10;
 
 pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
@@ -138,4 +140,12 @@ pub fn mode(fd: i32) -> Result<u32> {
 
 pub fn is_directory(fd: i32) -> Result<bool> {
     Ok(mode(fd)? & 0o170000 == 0o040000)
+}
+
+/// Is it a proc file system?
+pub fn is_proc(fd: i32) -> Result<bool> {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    let mut answer = [0u64; 15];
+    brief(number::FSTATFS, fd as usize, answer.as_mut_ptr() as usize, 0)?;
+    Ok(answer[0] == PROC_SUPER_MAGIC)
 }

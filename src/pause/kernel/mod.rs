@@ -39,6 +39,7 @@ impl Errno {
     pub const EAGAIN: Errno = Errno(11);
     pub const EACCES: Errno = Errno(13);
     pub const EEXIST: Errno = Errno(17);
+    pub const EXDEV: Errno = Errno(18);
     pub const ENOTDIR: Errno = Errno(20);
     pub const EINVAL: Errno = Errno(22);
     pub const EPIPE: Errno = Errno(32);
@@ -80,6 +81,11 @@ impl<'a> Text<'a> {
 
     pub fn bytes(self) -> &'a [u8] {
         &self.0[..self.0.len() - 1]
+    }
+
+    /// What follows `prefix`, if it begins with that.
+    pub fn after(self, prefix: &[u8]) -> Option<Text<'a>> {
+        self.0.strip_prefix(prefix).map(Text)
     }
 
     fn pointer(self) -> usize {
