@@ -291,8 +291,7 @@ fn write_to_kernel(path: Text<'_>, value: &[u8]) -> Result<()> {
         return Err(Errno::EXDEV);
     }
     let inner = path.after(b"/proc/").ok_or(Errno::EINVAL)?;
-    let resolve =
-        kernel::RESOLVE_BENEATH | kernel::RESOLVE_NO_XDEV | kernel::RESOLVE_NO_MAGICLINKS;
+    let resolve = kernel::RESOLVE_BENEATH | kernel::RESOLVE_NO_XDEV | kernel::RESOLVE_NO_MAGICLINKS;
     let file = kernel::openat2(proc.raw(), inner, kernel::O_WRONLY, 0, resolve)?;
     kernel::write(file.raw(), value).map(drop)
 }

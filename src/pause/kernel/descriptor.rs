@@ -146,6 +146,11 @@ pub fn is_directory(fd: i32) -> Result<bool> {
 pub fn is_proc(fd: i32) -> Result<bool> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let mut answer = [0u64; 15];
-    brief(number::FSTATFS, fd as usize, answer.as_mut_ptr() as usize, 0)?;
+    brief(
+        number::FSTATFS,
+        fd as usize,
+        answer.as_mut_ptr() as usize,
+        0,
+    )?;
     Ok(answer[0] == PROC_SUPER_MAGIC)
 }
