@@ -358,7 +358,7 @@ pub const TABLE: &[Row] = &[
     idle("spec.serviceAccount", NO_SERVER),
     idle("spec.serviceAccountName", NO_SERVER),
     enforced("spec.setHostnameAsFQDN"),
-    idle("spec.shareProcessNamespace", NOT_YET),
+    enforced("spec.shareProcessNamespace"),
     enforced("spec.subdomain"),
     enforced("spec.terminationGracePeriodSeconds"),
     idle("spec.tolerations", ONE_HOST),

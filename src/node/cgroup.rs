@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::event::{Degraded, EventKind};
 use super::host::{Cgroups, Host};
 use super::lower::limits;
+use super::lower::sandbox::Pids;
 use super::resident::{Resident, spec_of};
 use crate::lifecycle::ContainerIndex;
 use crate::linux::cgroup::layout::{Member, Tier};
@@ -36,9 +37,7 @@ impl Resident {
             }
         };
         self.degrade_all(host, &missing);
-        group
-            .map(|group| group.ensure(&Member::Pause.to_string()))
-            .transpose()
+        group.map(|group| pauses_own(&group)).transpose()
     }
 
     /// The cgroup of an attempt, new.
@@ -119,6 +118,17 @@ impl Resident {
         }
     }
 
+    /// Ends what a dead attempt left in a PID namespace that is not its own: nothing else does, and it may hold the
+    /// container's output open.
+    pub(super) fn end_orphans(&self, host: &Host, index: ContainerIndex, attempt: u32) {
+        if Pids::of(&self.pod) == Pids::Own {
+            return;
+        }
+        if let Some(cgroup) = self.container_cgroup(host, index, attempt) {
+            let _ = cgroup.kill();
+        }
+    }
+
     /// Ends whatever is in the pod's cgroups: no pause answers for it any more.
     pub(super) fn kill_cgroup(&self, host: &Host) {
         let Ok(Some(group)) = self.cgroup(host) else {
@@ -181,6 +191,17 @@ impl Resident {
             );
         }
     }
+}
+
+/// Pause's cgroup, new: kernels that count what `cgroup.kill` did to a cgroup (6.14, and stable ones of before) kill
+/// whatever is cloned into one that was ever killed from outside of it.
+fn pauses_own(group: &Cgroup) -> Result<Cgroup> {
+    let name = Member::Pause.to_string();
+    if let Ok(old) = group.child(&name) {
+        // One that is still in use is as good as it can be.
+        let _ = old.remove();
+    }
+    group.ensure(&name)
 }
 
 fn remove(group: &Cgroup, child: &str) {

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::host::{Due, Host};
+use super::lower::sandbox::{self, Pids, REAPER};
 use super::resident::Resident;
 use super::work::explain;
 use crate::lifecycle::{ContainerIndex, Exit, Failure, Input, Outcome};
 use crate::linux::Clock;
-use crate::linux::pause::{Key, Report};
+use crate::linux::pause::{Key, Report, Request, Start};
 use crate::linux::process::Exit as ProcessExit;
 use crate::time::Now;
 
@@ -37,8 +38,18 @@ impl Resident {
 
     fn observe(&mut self, host: &mut Host, report: Report) {
         match report {
-            Report::Ready { .. } => self.sandbox_made(Ok(())),
+            Report::Ready { .. } => self.sandbox_ready(),
             Report::SetUpFailed(failure) => self.sandbox_made(Err(failure)),
+            Report::Started { key: REAPER, .. } => self.sandbox_made(Ok(())),
+            Report::StartFailed {
+                key: REAPER,
+                failure,
+            } => {
+                self.sandbox_made(Err(failure));
+                self.ask(&Request::Quit);
+            }
+            // All that shared its PID namespace went with it.
+            Report::Exited { key: REAPER, .. } => self.ask(&Request::Quit),
             Report::Started { key, at, .. } if key.exec == 0 => self.started(key, at),
             Report::Started { .. } => {}
             Report::StartFailed { key, failure } if key.exec == 0 => {
@@ -58,6 +69,18 @@ impl Resident {
             Report::Socket { ticket, socket } => self.socket_made(host, ticket, socket),
             // A signal to what has ended, an acknowledgement of what is forgotten.
             Report::Rotated(_) | Report::Listed | Report::Refused { .. } | Report::Closed => {}
+        }
+    }
+
+    /// Containers that share a PID namespace need its PID 1 first.
+    fn sandbox_ready(&mut self) {
+        if Pids::of(&self.pod) != Pids::Shared {
+            return self.sandbox_made(Ok(()));
+        }
+        let plan = sandbox::reaper();
+        self.ask(&Request::Start(Start::new(REAPER, &plan)));
+        if let Some((_, creating)) = self.sandbox.as_mut().and_then(|own| own.creating.as_mut()) {
+            *creating = plan;
         }
     }
 
@@ -151,6 +174,7 @@ impl Resident {
         let Some((index, attempt)) = named(key) else {
             return;
         };
+        self.end_orphans(host, index, attempt);
         let reason = if self.oom_killed(host, index, attempt) {
             "OOMKilled"
         } else {

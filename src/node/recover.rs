@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::PodId;
 
 use super::host::{Host, Watched};
+use super::lower::sandbox::{Pids, REAPER};
 use super::node::Node;
 use super::resident::{Resident, key};
 use super::run::Run;
@@ -28,6 +29,8 @@ struct Known {
     finished: Vec<Key>,
     /// Probes, hooks and commands of the Node before.
     execs: Vec<Key>,
+    /// The PID 1 of a shared PID namespace runs.
+    reaper: bool,
 }
 
 impl Node {
@@ -69,7 +72,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             None
         }
     };
-    let (sandbox, untold, mut known) = match &mut connected {
+    let (mut sandbox, untold, mut known) = match &mut connected {
         // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
         Some((pause, _)) => (
             SandboxVerdict::Running { ip: None },
@@ -83,6 +86,13 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             Known::default(),
         ),
     };
+    if Pids::of(&pod) == Pids::Shared && !known.reaper {
+        // Its PID 1 was never made, or has ended and taken all of them along.
+        if let Some((pause, _)) = connected.take() {
+            end(pause)?;
+            sandbox = SandboxVerdict::Gone;
+        }
+    }
     let record = found.saved.record;
     known.complete(record.in_doubt(), &untold);
     let attempt = record.sandbox_in_doubt();
@@ -180,6 +190,8 @@ fn wait(connection: &Connection, left: Duration) -> Result<()> {
 impl Known {
     fn add(&mut self, report: Report) {
         match report {
+            Report::Started { key: REAPER, .. } => self.reaper = true,
+            Report::Exited { key: REAPER, .. } => self.reaper = false,
             Report::Started { key, .. } | Report::Exited { key, .. } if key.exec > 0 => {
                 self.execs.push(key)
             }
@@ -244,6 +256,7 @@ impl Resident {
                 let exited = matches!(attempt.state, crate::lifecycle::AttemptState::Exited(_));
                 if exited || finished.contains(&key(container, attempt.number)) {
                     log.end();
+                    self.end_orphans(host, container, attempt.number);
                 }
                 self.sites[index].runs.push(Run {
                     attempt: attempt.number,

@@ -11,9 +11,11 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::host::Host;
 use super::logs::Source;
+use super::lower::sandbox::REAPER;
 use super::resident::{Resident, key};
 use super::store::make_directory;
 use crate::lifecycle::{ContainerIndex, Exit, Failure, Outcome, Ticket};
+use crate::linux::pause::plan::Namespaces;
 use crate::linux::pause::{self, Plan, Request, Start};
 use crate::time::Mono;
 use crate::{Error, Result};
@@ -171,6 +173,7 @@ impl Resident {
             .as_mut()
             .ok_or_else(|| Failure::new("CreateContainerError", "the pod's sandbox is gone"))?;
         let start = Start {
+            target: (plan.joined() != Namespaces::NONE).then_some(REAPER),
             cgroup: cgroup.as_ref().map_or(pause::Cgroup::Inherit, |cgroup| {
                 pause::Cgroup::Into(cgroup.as_fd())
             }),

@@ -14,5 +14,6 @@ mod job;
 mod probes;
 mod recovery;
 mod restarts;
+mod shared;
 mod timeline;
 mod turning;

@@ -14,10 +14,10 @@ use super::before::{self, Before};
 use super::hosted::{LONG, container, exit_code, pod, shell, valid};
 
 /// A state directory that is gone with the value.
-struct State(PathBuf);
+pub(crate) struct State(PathBuf);
 
 impl State {
-    fn new(name: &str) -> State {
+    pub(crate) fn new(name: &str) -> State {
         // Long: the sockets in it have longer paths than an address can hold.
         let name = format!(
             "podlife-state-{name}-{}-{}",
@@ -27,12 +27,12 @@ impl State {
         State(std::env::temp_dir().join(name))
     }
 
-    fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> Node {
         before::open(options(&self.0))
     }
 
     /// The process that holds the sandbox.
-    fn pause(&self, id: PodId) -> Process {
+    pub(crate) fn pause(&self, id: PodId) -> Process {
         let path = self.0.join("pods").join(id.to_string()).join("pause");
         let identity: podlife::linux::process::Identity =
             serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -57,7 +57,7 @@ impl State {
     }
 
     /// Nothing is left in it but its own three names.
-    fn check(self) {
+    pub(crate) fn check(self) {
         for (directory, left) in [("pods", 0), ("logs", 0), ("", 3)] {
             let path = self.0.join(directory);
             assert_eq!(
@@ -74,12 +74,14 @@ impl State {
     }
 }
 
-/// Root's tests have a cgroup of their own: that of Nodes with a state directory is the same for all.
+/// Root's tests have a cgroup of their own: that of Nodes with a state directory is the same for all. An ephemeral Node
+/// of another test would sweep it away if it were named like one of its own.
 fn cgroup(state: &Path) -> Option<PathBuf> {
     let hierarchy = podlife::cgroup::Hierarchy::find().unwrap()?;
+    let name = state.file_name().unwrap_or_default().to_str().unwrap();
     nix::unistd::geteuid()
         .is_root()
-        .then(|| hierarchy.mount.join(state.file_name().unwrap_or_default()))
+        .then(|| hierarchy.mount.join(name.trim_start_matches("podlife-")))
 }
 
 fn options(state: &Path) -> podlife::node::NodeOptions {

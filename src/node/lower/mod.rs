@@ -17,6 +17,7 @@ use crate::model::{Container, Pod};
 use crate::node::rootfs::Rootfs;
 use crate::{Error, Result};
 use identity::Identity;
+use sandbox::Pids;
 
 /// What of the host a pod stands on.
 #[derive(Clone, Debug)]
@@ -90,13 +91,11 @@ impl Lowering<'_> {
         let identity = Identity::of(self)?;
         let environment = self.environment()?;
         let argv = self.argv(&environment)?;
-        let host_pid = self.pod.spec.host_pid == Some(true);
-        let pid = if host_pid {
-            Namespaces::NONE
-        } else {
-            Namespaces::PID
+        let mut plan = match Pids::of(self.pod) {
+            Pids::Own => Plan::new(Namespaces::MOUNT | Namespaces::PID),
+            Pids::Shared => Plan::new(Namespaces::MOUNT).joining(Namespaces::PID),
+            Pids::Host => Plan::new(Namespaces::MOUNT),
         };
-        let mut plan = Plan::new(Namespaces::MOUNT | pid);
         plan.push(Step::Propagation("/".into(), Propagation::Slave));
         let score = oom_score_adj(&self.pod.spec, self.spec, self.ground.memory);
         plan.push(Step::OomScoreAdj {

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::Ground;
 use crate::Result;
-use crate::linux::pause::plan::{Attributes, Namespaces, Propagation, Step};
-use crate::linux::pause::{Plan, User};
+use crate::linux::pause::plan::{
+    Attributes, CapabilityBits, Credentials, Namespaces, Propagation, Step,
+};
+use crate::linux::pause::{Key, Plan, User};
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
 use crate::model::hostname::PodHostname;
 use crate::model::hosts::{host_network_hosts, pod_hosts};
@@ -13,6 +15,55 @@ use crate::model::{Pod, StorageMedium};
 
 /// The name that ends domains of pods with a subdomain.
 pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// By what pause knows the PID 1 of containers that share one PID namespace. No container has that number.
+pub(crate) const REAPER: Key = Key::container(u32::MAX, 0);
+
+/// In which PID namespace a pod's containers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pids {
+    /// Each in one of its own.
+    Own,
+    /// All in one, whose PID 1 is a further instance of pause.
+    Shared,
+    /// The host's.
+    Host,
+}
+
+impl Pids {
+    pub(crate) fn of(pod: &Pod) -> Pids {
+        match (pod.spec.host_pid, pod.spec.share_process_namespace) {
+            (Some(true), _) => Pids::Host,
+            (_, Some(true)) => Pids::Shared,
+            _ => Pids::Own,
+        }
+    }
+}
+
+/// The PID 1 of a shared PID namespace. Every container sees it, so there is nothing in it: no file, no descriptor, no
+/// capability, and it is not dumpable.
+pub(crate) fn reaper() -> Plan {
+    let none = CapabilityBits(0);
+    let mut plan = Plan::new(Namespaces::MOUNT | Namespaces::PID);
+    plan.push(Step::Propagation("/".into(), Propagation::Private))
+        .push(Step::EmptyRoot {
+            options: "size=0,nr_inodes=1,mode=0555".into(),
+        })
+        .push(Step::Pivot)
+        .drop_to(&Credentials {
+            uid: 0,
+            gid: 0,
+            groups: None,
+            bounding: none,
+            permitted: none,
+            inheritable: none,
+            ambient: none,
+            no_new_privileges: true,
+            seccomp: None,
+        })
+        .push(Step::Reap);
+    plan
+}
 
 /// Those that the containers share, and the mount namespace that holds what is not on disk.
 pub(crate) fn namespaces(pod: &Pod) -> Namespaces {

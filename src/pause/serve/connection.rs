@@ -95,8 +95,10 @@ impl Pause {
         }
     }
 
+    /// An embedder that was killed before it asked for anything may not have written down that there is a pause: the next
+    /// one would not look for us, and we would hold nothing for ever.
     fn hang_up(&mut self) {
-        if self.given.embedder.is_some() || self.given.listener.is_none() {
+        if self.given.embedder.is_some() || self.given.listener.is_none() || !self.used {
             self.end();
         }
         self.disconnect();

@@ -32,6 +32,8 @@ pub struct Pause {
     /// An answer that found no room; while it waits, no further request is read.
     answer: Option<(Report, Option<Fd>)>,
     listing: bool,
+    /// A process was asked for: from then on an embedder can know of us and come back.
+    used: bool,
     /// Are we waiting for room?
     blocked: bool,
 }
@@ -65,6 +67,7 @@ impl Pause {
             entries: or_end(Slots::new(ENTRIES_MAX)),
             answer: Some((Report::Ready { at: kernel::now() }, None)),
             listing: false,
+            used: false,
             blocked: false,
         }
     }

@@ -20,6 +20,7 @@ impl Pause {
         if self.entry(key).is_some() {
             return Err(Errno::EEXIST);
         }
+        self.used = true;
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
         self.ensure_logger(carried)?;
         let (progress, report) = kernel::pipe()?;

@@ -4,7 +4,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use podlife::linux::pause::plan::{Namespaces, Plan};
-use podlife::linux::pause::{Connection, Key, Output, Pause, Report, Request, Sandbox, Start};
+use podlife::linux::pause::{
+    Connection, Key, Output, Pause, Report, Request, Sandbox, Start, spawn,
+};
 use podlife::linux::process::{Exit, Identity, Signal};
 use podlife::{Kind, linux::Process};
 
@@ -248,6 +250,26 @@ fn everything(pod: &mut TestPod, broken: &Plan) -> Vec<(Key, String)> {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// An embedder that is killed right after the start has not written down that there is a pause.
+#[test]
+fn a_pause_that_nobody_used_ends_with_its_first_connection() {
+    let directory = Directory::new("unused");
+    let path = directory.0.join("pause.sock");
+    let listener = Sandbox::listener(&path).unwrap();
+    let plan = set_up();
+    let Pause {
+        process,
+        connection,
+    } = spawn(&Sandbox {
+        listener: Some(listener.as_fd()),
+        ..sandbox(&plan)
+    })
+    .unwrap();
+    drop(listener);
+    drop(connection);
+    assert!(process.wait(Some(PATIENCE)).unwrap());
 }
 
 #[test]
