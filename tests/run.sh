@@ -47,8 +47,11 @@ traces() {
     done
 }
 
+# What was there before may have gone since.
 same_traces() {
-    diff <(echo "$1") <(traces)
+    local new
+    new=$(comm -13 <(sort <<<"$1") <(traces | sort))
+    [ -z "$new" ] || { printf 'left behind:\n%s\n' "$new"; return 1; }
 }
 
 toolchain() {

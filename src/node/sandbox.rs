@@ -128,7 +128,10 @@ impl Resident {
         }
         self.ask(&Request::Quit);
         match self.end_sandbox(host, Some(ticket)) {
-            Ok(true) => Some(Outcome::Done),
+            Ok(true) => {
+                self.drop_sandbox(host);
+                Some(Outcome::Done)
+            }
             Ok(false) => None,
             Err(error) => Some(Outcome::Failed(Failure::new(
                 "KillPodSandboxError",
@@ -137,7 +140,7 @@ impl Resident {
         }
     }
 
-    /// Waits for the end of pause; true if it has ended already, and everything of it is let go.
+    /// Waits for the end of pause; true if it has ended already.
     pub(super) fn end_sandbox(&mut self, host: &mut Host, ticket: Option<Ticket>) -> Result<bool> {
         let Some(sandbox) = &mut self.sandbox else {
             return Ok(true);
@@ -147,10 +150,7 @@ impl Resident {
             return Ok(false);
         }
         match sandbox.identity.open()? {
-            None => {
-                self.drop_sandbox(host);
-                Ok(true)
-            }
+            None => Ok(true),
             Some(process) => {
                 let token = host.watch(&process, Interest::Read, Watched::Process(self.id))?;
                 sandbox.ending = Some(Ending {

@@ -168,8 +168,7 @@ fn a_pod_with_a_state_directory_outlives_its_embedder() {
     let args = ["--state", &state.0.display().to_string(), &pod("auto-pod")];
     let mut first = Run::start(&args);
     first.has("auto-client | answer");
-    first.kill();
-    let mut second = Run::start(&args);
+    let mut second = first.again(&args);
     second.row("auto-pod", "2/2", "Running");
     second.has("auto-client | answer");
     second.interrupt();

@@ -28,8 +28,11 @@ pub(crate) struct Run {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    _turn: MutexGuard<'static, ()>,
+    turn: Option<Turn>,
 }
+
+/// Nobody else runs an example while it is held.
+type Turn = MutexGuard<'static, ()>;
 
 pub(crate) struct Ended {
     pub(crate) code: i32,
@@ -50,6 +53,10 @@ impl Run {
     /// Starts any example.
     pub(crate) fn example(name: &str, args: &[&str], input: impl Into<Vec<u8>>) -> Run {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Run::in_turn(turn, name, args, input)
+    }
+
+    fn in_turn(turn: Turn, name: &str, args: &[&str], input: impl Into<Vec<u8>>) -> Run {
         // Orphans of the run become this process's children, so that they can be counted.
         prctl::set_child_subreaper(true).unwrap();
         let mut child = Command::new(binary(name))
@@ -69,7 +76,7 @@ impl Run {
             child,
             lines,
             seen: Vec::new(),
-            _turn: turn,
+            turn: Some(turn),
         }
     }
 
@@ -120,10 +127,11 @@ impl Run {
         signal::kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
     }
 
-    /// SIGKILL: what it started lives on.
-    pub(crate) fn kill(mut self) {
+    /// SIGKILL, and the example `run` again. What the first started lives on, so nobody has a turn in between.
+    pub(crate) fn again(mut self, args: &[&str]) -> Run {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        Run::in_turn(self.turn.take().unwrap(), "run", args, "")
     }
 
     /// Waits for the end, and that nothing is left.
@@ -193,7 +201,10 @@ impl Folder {
     /// A container's root: `/bin/sh` and the libraries it needs.
     pub(crate) fn with_a_shell() -> Folder {
         let root = Folder::new("root");
+        // A child too: who waits for what a run left must not take it.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = Command::new("ldd").arg("/bin/sh").output().unwrap().stdout;
+        drop(turn);
         let listed = String::from_utf8(listed).unwrap();
         let libraries = listed
             .split_whitespace()
@@ -248,9 +259,9 @@ fn read(from: impl Read + Send + 'static, to: mpsc::Sender<String>) {
     });
 }
 
-/// Whatever the run started is gone, or goes now. The pauses of tests beside this one are children too: they are waited for.
+/// Whatever the run started is gone, or goes now.
 fn nothing_is_left(text: &str) {
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + PATIENCE;
     let none = wait(deadline, || {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Err(Errno::ECHILD) => Some(()),

@@ -141,6 +141,9 @@ fn processes() -> BTreeSet<String> {
                 .trim()
                 .to_owned()
         };
+        if line("State:").starts_with('Z') {
+            continue; // dead: whose child it was will reap it, sooner or later
+        }
         let pause = line("Name:").starts_with("podlife-pause") || line("NSpid:").contains('\t');
         if pause && is_ours(&line("Uid:"), &read("cgroup")) {
             found.insert(format!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl;
 use podlife::model::Phase;
 use podlife::node::{Delete, EventKind, LogOptions, Node, PodId, Until};
 use podlife::{Kind, linux::Process, linux::Signal};
@@ -355,15 +356,47 @@ fn a_pause_that_is_killed_is_replaced() {
     };
     let mut logs = node.logs(id, "main", options).unwrap();
     state.pause(id).signal(Signal::KILL).unwrap();
-    let is = |event: &podlife::node::Event, reason: &str| event.reason() == reason;
-    node.run_until(LONG, |_, event| is(event, "SandboxChanged"))
-        .unwrap();
-    node.run_until(LONG, |_, event| is(event, "Started"))
-        .unwrap();
+    told(&mut node, "SandboxChanged");
+    told(&mut node, "Started");
     let mut text = String::new();
     logs.read_to_string(&mut text).unwrap();
     assert_eq!(text, "up\n");
     let status = node.wait(id, Until::Ready, LONG).unwrap();
     assert_eq!(container(&status, "main").restart_count, 1);
     finish(state, node, id);
+}
+
+/// A killed pause whose parent has reaped it before the Node looks: nothing is left to wait for.
+#[test]
+fn a_pause_that_is_reaped_at_once_is_missed() {
+    let _before = Before::now();
+    let state = State::new("reaped");
+    let mut node = state.node();
+    prctl::set_child_subreaper(true).unwrap();
+    let manifest = pod(
+        "survivor",
+        "Always",
+        json!([shell("main", "exec sleep 1000")]),
+    );
+    let id = node.create(valid(&manifest)).unwrap();
+    node.wait(id, Until::Ready, LONG).unwrap();
+    let pause = state.pause(id);
+    pause.signal(Signal::KILL).unwrap();
+    while pause.reap().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    prctl::set_child_subreaper(false).unwrap();
+    told(&mut node, "SandboxChanged");
+    told(&mut node, "Started");
+    finish(state, node, id);
+}
+
+/// Drives until there is an event of this reason.
+fn told(node: &mut Node, reason: &str) {
+    let mut seen = String::new();
+    let done = node.run_until(LONG, |_, event| {
+        seen += &format!("{event}\n");
+        event.reason() == reason
+    });
+    done.unwrap_or_else(|error| panic!("no {reason}: {error}\n{seen}"));
 }
