@@ -180,6 +180,7 @@ fn run(kind: &str, case: &Case) -> Verdict {
         Answer::Is(got) => (same(&case.expect, &got), got),
         Answer::Covers(got) => (covers(&case.expect, &got), got),
         Answer::Judged(right, got) => (right, got),
+        Answer::Skip(why) => return Verdict::Skipped(why.into()),
         Answer::UnknownOp => {
             return Verdict::Failed(format!("no op {:?} in the kind {kind}", case.op()));
         }

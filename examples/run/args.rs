@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
 Runs the pod of a manifest on this host until it ends, and shows what happens to it.
+ConfigMaps and Secrets may stand beside it in the file.
 
 usage: run [OPTIONS] MANIFEST
 

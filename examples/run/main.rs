@@ -17,8 +17,11 @@ use std::time::Duration;
 use args::{Command, Options};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podlife::linux::Clock;
-use podlife::model::{ContainerStatus, Phase, Pod, Valid};
-use podlife::node::{ContainerChange, ContainerEvent, Delete, Event, EventKind, LogOptions, Logs};
+use podlife::model::objects::Object;
+use podlife::model::{ContainerStatus, Documents, Phase, Pod, Valid};
+use podlife::node::{
+    ContainerChange, ContainerEvent, Delete, Event, EventKind, LogOptions, Logs, NodeOptions,
+};
 use podlife::{Error, Node, PodId};
 use screen::Screen;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -55,21 +58,27 @@ fn fail(code: u8, why: &str) -> ExitCode {
 }
 
 fn run(options: &Options) -> ExitCode {
-    let pod = match read(&options.manifest).and_then(|text| parse(&text)) {
-        Ok(pod) => pod,
+    let (pod, objects) = match read(&options.manifest).and_then(|text| parse(&text)) {
+        Ok(parsed) => parsed,
         Err(why) => return fail(USAGE, &why),
     };
-    match Show::start(options, pod).and_then(Show::watch) {
+    match Show::start(options, pod, objects).and_then(Show::watch) {
         Ok(code) => ExitCode::from(code),
         Err(why) => fail(NODE, &why.to_string()),
     }
 }
 
-/// What cannot be met here is an error too, and not only a note.
-fn parse(text: &str) -> Result<Valid<Pod>, String> {
-    let pod = Valid::<Pod>::try_from(text).map_err(|why| why.to_string())?;
+/// One pod, and the ConfigMaps and Secrets beside it. What cannot be met here is an error too, and not only a note.
+fn parse(text: &str) -> Result<(Valid<Pod>, Vec<Object>), String> {
+    let documents = Documents::read(text).map_err(|why| why.to_string())?;
+    let mut pods = documents.validate(text).map_err(|why| why.to_string())?;
+    let pod = match (pods.pop(), pods.len()) {
+        (Some(pod), 0) => pod,
+        (None, _) => return Err("one Pod is expected, and there is none".into()),
+        (_, others) => return Err(format!("one Pod is expected, not {}", others + 1)),
+    };
     pod.report().accept().map_err(|why| why.to_string())?;
-    Ok(pod)
+    Ok((pod, documents.objects().collect()))
 }
 
 fn read(path: &str) -> Result<String, String> {
@@ -104,9 +113,13 @@ struct Output {
 }
 
 impl Show {
-    fn start(options: &Options, pod: Valid<Pod>) -> podlife::Result<Show> {
+    fn start(options: &Options, pod: Valid<Pod>, objects: Vec<Object>) -> podlife::Result<Show> {
         let signals = signals().map_err(|why| Error::io("catch Ctrl-C", why))?;
-        let mut node = image::add(Node::options(), options)?.open()?;
+        let with_image = image::add(Node::options(), options)?;
+        let mut node = objects
+            .into_iter()
+            .fold(with_image, NodeOptions::object)
+            .open()?;
         let names = pod.spec.init_containers.iter().chain(&pod.spec.containers);
         let mut screen = Screen::new(
             options.json,

@@ -44,6 +44,9 @@ pub enum Input {
     /// The manifest changed: images, containers added or removed, the active deadline. The driver has checked that this
     /// may change, and has written it.
     Update(#[serde(with = "super::history::valid_pod")] Valid<Pod>),
+    /// What a start waited for may be there now: a volume's source, a ConfigMap, a Secret. What failed for lack of one
+    /// is tried again at once; back-off is not shortened.
+    Retry,
     /// A condition that is not the kubelet's own: what readiness gates wait for. One of the kubelet's types is ignored.
     Condition(PodCondition),
 }

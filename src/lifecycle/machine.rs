@@ -281,6 +281,7 @@ impl PodMachine {
             Input::Delete(deletion) => self.delete(deletion),
             Input::Evict(eviction) => self.evict(eviction),
             Input::Update(pod) => self.update(pod),
+            Input::Retry => self.retry(),
             Input::Condition(condition) => self.set_condition(condition),
         }
     }

@@ -8,7 +8,7 @@ use super::output::{Action, ContainerChange, Hook, ImageStep, KillReason, Output
 use super::rules::backoff::go_text;
 use super::rules::image_pull::{self, Step};
 use super::state::State;
-use super::timer::{ContainerTimer, Due};
+use super::timer::{ContainerTimer, Due, PodTimer};
 use crate::time::Now;
 
 impl PodMachine {
@@ -250,6 +250,18 @@ impl PodMachine {
             self.set_state(index, State::Waiting);
         }
         withdrawn
+    }
+
+    /// What failed for lack of something beside the pod need not wait for its next try.
+    pub(super) fn retry(&mut self) -> bool {
+        self.timers.disarm(Due::Pod(PodTimer::Retry));
+        for index in 0..self.containers.len() {
+            let error = self.record.containers[index].start_error.as_ref();
+            if error.is_some_and(|error| error.reason == "CreateContainerConfigError") {
+                self.timers.disarm(retry(index));
+            }
+        }
+        true
     }
 
     /// Not now, but later; nothing else holds the next try back.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::config::{ConfigMap, PersistentVolumeClaim, Secret};
 use super::decode;
 use super::errors::{ErrorType, Errors, FieldError};
+use super::objects::Object;
 use super::path::Step;
 use super::pod::Pod;
 use super::text::{self, Limits, Place};
@@ -136,6 +137,12 @@ impl Documents {
         }
         Errors::check(text::locate(errors, text, &Limits::default()))?;
         Ok(pods)
+    }
+
+    /// The ConfigMaps and Secrets.
+    pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+        let maps = self.config_maps.iter().cloned().map(Object::from);
+        maps.chain(self.secrets.iter().cloned().map(Object::from))
     }
 
     /// Adds an object; `implied` is the kind that the items of a typed list need not repeat.

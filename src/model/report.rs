@@ -249,10 +249,7 @@ const SERVER: &str = "it is for an API server to set";
 const NO_SERVER: &str = "there is no API server to talk to";
 const WINDOWS: &str = "containers are Linux'";
 const FOREIGN: &str = "one host cannot serve this volume";
-const NO_OBJECTS: &str =
-    "not yet: there are no ConfigMaps and Secrets, so unless optional the container waits";
 const VOLUME_LATER: &str = "not yet: a container that mounts it would not find its data";
-const WITHOUT: &str = "not yet: a container would see the wrong part of the volume";
 
 /// Whether the value of a field that has no effect here is what Kubernetes fills in.
 fn is_default(known: &str, value: &Value) -> bool {
@@ -267,7 +264,6 @@ fn is_default(known: &str, value: &Value) -> bool {
         "spec.schedulerName" => "default-scheduler",
         "container.terminationMessagePath" => "/dev/termination-log",
         "container.terminationMessagePolicy" => "File",
-        "spec.volumes.hostPath.type" => "",
         _ => return false,
     };
     value == word
@@ -365,26 +361,31 @@ pub const TABLE: &[Row] = &[
     idle("spec.topologySpreadConstraints", ONE_HOST),
     refused("spec.volumes", FOREIGN),
     enforced("spec.volumes.name"),
-    refused("spec.volumes.configMap", VOLUME_LATER),
-    refused("spec.volumes.downwardAPI", VOLUME_LATER),
+    enforced("spec.volumes.configMap"),
+    enforced("spec.volumes.downwardAPI"),
     enforced("spec.volumes.emptyDir"),
     enforced("spec.volumes.hostPath"),
-    idle(
-        "spec.volumes.hostPath.type",
-        "not yet: what is there is mounted",
-    ),
     refused("spec.volumes.image", VOLUME_LATER),
     refused("spec.volumes.persistentVolumeClaim", VOLUME_LATER),
-    refused("spec.volumes.projected", VOLUME_LATER),
-    refused("spec.volumes.secret", VOLUME_LATER),
+    enforced("spec.volumes.projected"),
+    refused(
+        "spec.volumes.projected.sources.clusterTrustBundle",
+        "there is no cluster that issues certificates",
+    ),
+    refused(
+        "spec.volumes.projected.sources.podCertificate",
+        "there is no cluster that issues certificates",
+    ),
+    refused(
+        "spec.volumes.projected.sources.serviceAccountToken",
+        "nobody here issues tokens",
+    ),
+    enforced("spec.volumes.secret"),
     enforced("container.args"),
     enforced("container.command"),
     enforced("container.env"),
-    idle("container.env.valueFrom.configMapKeyRef", NO_OBJECTS),
     idle("container.env.valueFrom.fileKeyRef", NOT_YET),
-    idle("container.env.valueFrom.resourceFieldRef", NOT_YET),
-    idle("container.env.valueFrom.secretKeyRef", NO_OBJECTS),
-    idle("container.envFrom", NO_OBJECTS),
+    enforced("container.envFrom"),
     enforced("container.image"),
     enforced("container.imagePullPolicy"),
     enforced("container.lifecycle"),
@@ -442,7 +443,6 @@ pub const TABLE: &[Row] = &[
     enforced("container.volumeMounts"),
     idle("container.volumeMounts.mountPropagation", NOT_YET),
     idle("container.volumeMounts.recursiveReadOnly", NOT_YET),
-    refused("container.volumeMounts.subPathExpr", WITHOUT),
     enforced("container.workingDir"),
 ];
 

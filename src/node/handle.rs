@@ -13,6 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{Cursor, Delete, Event, PodId, Snapshot};
 use crate::linux::reactor::Waker;
+use crate::model::objects::Object;
 use crate::model::{Pod, Valid};
 use crate::{Error, Kind, Result};
 
@@ -43,6 +44,12 @@ impl NodeHandle {
     /// As [`Node::create`](crate::Node::create).
     pub fn create(&self, pod: Valid<Pod>) -> Pending<PodId> {
         self.call(|answer| Call::Create(pod, answer))
+    }
+
+    /// As [`Node::put`](crate::Node::put).
+    pub fn put(&self, object: impl Into<Object>) -> Pending<()> {
+        let object = object.into();
+        self.call(|answer| Call::Put(object, answer))
     }
 
     /// As [`Node::delete`](crate::Node::delete).
@@ -79,6 +86,7 @@ impl NodeHandle {
 /// What other threads have asked for.
 pub(super) enum Call {
     Create(Valid<Pod>, Answer<PodId>),
+    Put(Object, Answer<()>),
     Delete(PodId, Delete, Answer<()>),
     Snapshot(PodId, Answer<Snapshot>),
     Watch(Cursor, Arc<WatchQueue>, Answer<()>),

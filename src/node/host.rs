@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::event::{Degraded, EventKind, Ring};
 use super::handle::WatchQueue;
 use super::id::Ids;
 use super::lower::{self, Ground};
+use super::objects::ObjectStore;
 use super::options::NodeOptions;
 use super::rootfs::Images;
 use super::store::StateDirectory;
@@ -22,6 +23,7 @@ use crate::linux::pause::Program;
 use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::{Clock, Reactor};
+use crate::model::resource_sum::ResourceList;
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
 
@@ -42,6 +44,10 @@ pub(super) struct Host {
     pub(super) cgroups: Cgroups,
     pub(super) enforcement: Enforcement,
     pub(super) state: Option<StateDirectory>,
+    /// ConfigMaps and Secrets.
+    pub(super) objects: ObjectStore,
+    /// What the host can give to pods: the limits of those that have none.
+    pub(super) allocatable: ResourceList,
     /// Run by an ordinary user: pods live in a user namespace with one id.
     pub(super) rootless: bool,
     /// See [`Ground::scratch`].
@@ -99,6 +105,10 @@ impl Host {
     pub(super) fn open(options: NodeOptions) -> Result<Host> {
         options.images.check()?;
         let state = options.state.map(StateDirectory::open).transpose()?;
+        let mut objects = ObjectStore::open(state.as_ref().map(StateDirectory::objects))?;
+        for object in options.objects {
+            objects.put(object)?;
+        }
         let mut ids = Ids::open()?;
         let delegation = match &options.cgroup_root {
             Some(path) => Delegation::at(path)?,
@@ -122,10 +132,17 @@ impl Host {
             cgroups,
             enforcement: options.enforcement,
             state,
+            objects,
+            allocatable: allocatable(),
             rootless: !nix::unistd::geteuid().is_root(),
             scratch: lower::scratch()?,
             memory: memory(),
         })
+    }
+
+    /// See [`Ground::scratch`].
+    pub(super) fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     /// Starts watching a descriptor.
@@ -256,6 +273,18 @@ impl Drop for Host {
 fn memory() -> u64 {
     use procfs::Current;
     procfs::Meminfo::current().map_or(u64::MAX, |memory| memory.mem_total)
+}
+
+fn allocatable() -> ResourceList {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let amounts = [
+        ("cpu", processors.to_string()),
+        ("memory", memory().to_string()),
+    ];
+    let amounts = amounts.into_iter();
+    amounts
+        .filter_map(|(name, amount)| Some((name.to_owned(), amount.parse().ok()?)))
+        .collect()
 }
 
 impl Cgroups {

@@ -19,6 +19,7 @@ mod lower;
 )]
 mod node;
 mod notify;
+mod objects;
 mod observe;
 mod options;
 mod perform;
@@ -30,7 +31,7 @@ mod run;
 mod sandbox;
 mod store;
 mod turn;
-mod volumes;
+pub mod volumes;
 mod waiting;
 mod work;
 

@@ -20,6 +20,7 @@ use crate::lifecycle::{Input, PodMachine, PodOptions};
 use crate::linux::Clock;
 use crate::linux::pause::Plan;
 use crate::linux::reactor::Ready;
+use crate::model::objects::Object;
 use crate::model::{Pod, Valid};
 use crate::{Error, Kind, Result};
 
@@ -198,9 +199,48 @@ impl Node {
             .get_mut(&id)
             .ok_or_else(|| unknown("update", id))?;
         resident.update(pod)?;
+        resident.objects_changed(&mut self.host);
         self.step(id);
         self.host.reactor.wake();
         Ok(())
+    }
+
+    /// Keeps a ConfigMap or Secret, in the place of one of that kind, namespace and name, and in the state directory if there
+    /// is one (a Secret too, as it is: in a file that only the Node's user can read).
+    ///
+    /// Pods that wait for it go on. The files of volumes change all at once, in running containers too, except where a
+    /// container mounts a `subPath` of them. Environments do not change until a container is started again.
+    ///
+    /// # Errors
+    /// It is not valid, immutable and not the same, or cannot be written. Then nothing has changed.
+    pub fn put(&mut self, object: impl Into<Object>) -> Result<()> {
+        let object = object.into();
+        let namespace = object.namespace().to_owned();
+        if self.host.objects.put(object)? {
+            self.objects_changed(&namespace);
+        }
+        Ok(())
+    }
+
+    /// Forgets the ConfigMap or Secret of this one's kind, namespace and name. Files that were made from it stay where they
+    /// are mounted; whatever needs it later waits. False if there is none.
+    ///
+    /// # Errors
+    /// It cannot be removed from the state directory.
+    pub fn remove(&mut self, object: &Object) -> Result<bool> {
+        self.host.objects.remove(object)
+    }
+
+    fn objects_changed(&mut self, namespace: &str) {
+        let in_it = |resident: &&mut Resident| &*resident.name.namespace == namespace;
+        let mut told = Vec::new();
+        for resident in self.pods.values_mut().filter(in_it) {
+            resident.objects_changed(&mut self.host);
+            told.push(resident.id);
+        }
+        told.retain(|id| !self.backlog.contains(id));
+        self.backlog.extend(told);
+        self.host.reactor.wake();
     }
 
     /// A pod by its id. `None` if it is gone, or never was.
@@ -229,6 +269,7 @@ impl Node {
     /// The manifest cannot be met here: an image that is absent, a user that does not exist, a volume of an unknown kind.
     pub fn plan(&self, pod: &Valid<Pod>) -> Result<Vec<(String, Plan)>> {
         let ground = self.host.ground(None);
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
         let plans = containers.map(|spec| {
             let attempt = || format!("plan the container {}", spec.name);
@@ -246,6 +287,8 @@ impl Node {
                 spec,
                 rootfs,
                 ground: &ground,
+                objects: self.host.objects.of(namespace),
+                allocatable: &self.host.allocatable,
             };
             let plan = lowering.container();
             let plan =
@@ -299,6 +342,7 @@ impl Node {
     pub(super) fn answer(&mut self, call: Call) {
         match call {
             Call::Create(pod, answer) => answer.give(self.create_with(pod, PodOptions::default())),
+            Call::Put(object, answer) => answer.give(self.put(object)),
             Call::Delete(id, how, answer) => answer.give(self.delete(id, how)),
             Call::Snapshot(id, answer) => {
                 let pod = self.pods.get(&id).ok_or_else(|| unknown("look at", id));

@@ -17,11 +17,11 @@ impl Resident {
             Change::Phase => self.machine.status().phase.clone().map(EventKind::Phase),
             Change::Condition(place) => self.condition(place),
             Change::Sandbox { change, .. } => {
-                let why = match change {
+                let failed = match change {
                     SandboxChange::Failed => self.sandbox_error.take(),
                     _ => None,
                 };
-                Some(EventKind::Sandbox(change, why))
+                Some(failed.unwrap_or(EventKind::Sandbox(change, None)))
             }
             Change::Container {
                 container,

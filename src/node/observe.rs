@@ -96,7 +96,7 @@ impl Resident {
             Ok(()) => Outcome::Sandbox { ip: None },
             Err(failure) => {
                 let why: Arc<str> = plan.explain(failure).to_string().into();
-                self.sandbox_error = Some(why.clone());
+                self.sandbox_failed(why.clone());
                 Outcome::Failed(Failure::new("FailedCreatePodSandBox", why))
             }
         };

@@ -6,6 +6,7 @@ use super::Node;
 use super::rootfs::{Images, Rootfs};
 use crate::Result;
 use crate::linux::cgroup::Enforcement;
+use crate::model::objects::Object;
 
 /// Choices for a Node, made before it opens; see [`Node::options`].
 ///
@@ -29,6 +30,7 @@ pub struct NodeOptions {
     pub(super) enforcement: Enforcement,
     pub(super) images: Images,
     pub(super) events: usize,
+    pub(super) objects: Vec<Object>,
 }
 
 impl Default for NodeOptions {
@@ -39,6 +41,7 @@ impl Default for NodeOptions {
             enforcement: Enforcement::BestEffort,
             images: Images::default(),
             events: 1024,
+            objects: Vec::new(),
         }
     }
 }
@@ -74,6 +77,12 @@ impl NodeOptions {
     /// How many events are kept; 1024 unless said otherwise.
     pub fn events(mut self, count: usize) -> NodeOptions {
         self.events = count;
+        self
+    }
+
+    /// Has a ConfigMap or Secret there from the beginning, in the place of one in the state directory; see [`Node::put`].
+    pub fn object(mut self, object: impl Into<Object>) -> NodeOptions {
+        self.objects.push(object.into());
         self
     }
 

@@ -113,6 +113,8 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
             resident.end_execs(host, &known.execs);
+            // The Node before may have been killed between keeping an object and writing what is made of it.
+            resident.objects_changed(host);
         }
         (Some((pause, _)), None) => end(pause)?,
         (None, _) => resident.kill_cgroup(host),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::command::Output;
+use super::event::EventKind;
 use super::host::{Due, Host};
 use super::lower::{Ground, Lowering, config_error};
 use super::run::Run;
@@ -17,7 +18,7 @@ use crate::lifecycle::{
 };
 use crate::linux::Clock;
 use crate::linux::cgroup::Enforcement;
-use crate::linux::pause::{Key, Plan};
+use crate::linux::pause::Key;
 use crate::model::{self, Container, Pod, Valid};
 use crate::time::Mono;
 use crate::{Error, Kind};
@@ -45,7 +46,9 @@ pub(super) struct Resident {
     /// What a failed probe said last.
     pub(super) unhealthy: BTreeMap<(ContainerIndex, ProbeKind), Arc<str>>,
     /// Why the sandbox could not be made.
-    pub(super) sandbox_error: Option<Arc<str>>,
+    pub(super) sandbox_error: Option<EventKind>,
+    /// For which sandbox, and which state of all objects, the files of volumes were written.
+    pub(super) filled: Option<(u32, u64)>,
     /// What was said already of what the pod has to do without.
     pub(super) degraded: BTreeSet<Arc<str>>,
     /// Its end waits for cgroups to become empty.
@@ -105,6 +108,7 @@ impl Resident {
             sockets: 0,
             unhealthy: BTreeMap::new(),
             sandbox_error: None,
+            filled: None,
             degraded: BTreeSet::new(),
             tearing_down: None,
             deadline: None,
@@ -191,13 +195,13 @@ impl Resident {
         host.ground(self.files.as_ref().map(PodFiles::volumes))
     }
 
-    /// A plan for a process of a container.
-    pub(super) fn plan(
+    /// A plan, or something else that is made from a container's manifest and what it stands on.
+    pub(super) fn lowered<T>(
         &self,
         host: &Host,
         index: ContainerIndex,
-        of: impl FnOnce(&Lowering<'_>) -> Result<Plan, Failure>,
-    ) -> Result<Plan, Failure> {
+        of: impl FnOnce(&Lowering<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let site = &self.sites[index.as_usize()];
         let spec = spec_of(&self.pod, &site.name);
         let spec = spec.ok_or_else(|| config_error("it is not in the manifest any more"))?;
@@ -210,6 +214,8 @@ impl Resident {
             spec,
             rootfs,
             ground: &ground,
+            objects: host.objects.of(&self.name.namespace),
+            allocatable: &host.allocatable,
         })
     }
 
@@ -239,6 +245,7 @@ impl Resident {
             files.save_manifest(&pod)?;
         }
         self.pod = pod.clone();
+        self.filled = None;
         self.tell(Input::Update(pod));
         self.add_sites();
         for site in &mut self.sites {

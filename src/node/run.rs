@@ -163,7 +163,10 @@ impl Resident {
         restart_count: u32,
     ) -> Result<(), Failure> {
         let refused = |error: Error| Failure::new("CreateContainerError", error.to_string());
-        let plan = self.plan(host, index, |lowering| lowering.container())?;
+        self.fill_volumes(host)
+            .map_err(|why| Failure::new("CreateContainerError", why))?;
+        self.make_sub_paths(host, index)?;
+        let plan = self.lowered(host, index, |lowering| lowering.container())?;
         let cgroup = self
             .make_container_cgroup(host, index, attempt)
             .map_err(refused)?;

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::event::{EventKind, SandboxChange};
 use super::host::{Host, Watched};
 use super::resident::Resident;
 use super::{lower, volumes};
@@ -34,6 +35,11 @@ struct Ending {
 }
 
 impl Sandbox {
+    /// Which process it is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// One that an earlier Node made.
     pub(super) fn found(
         attempt: u32,
@@ -59,15 +65,24 @@ impl Resident {
         ticket: Ticket,
         attempt: u32,
     ) -> Option<Outcome> {
+        if let Err(why) = self.check_volumes(host) {
+            self.sandbox_error = Some(EventKind::FailedMount(why.clone()));
+            return Some(Outcome::Failed(Failure::new("FailedMount", why)));
+        }
         match self.spawn_sandbox(host, ticket, attempt) {
             Ok(()) => None,
             Err(error) => {
                 let why: Arc<str> = error.to_string().into();
-                self.sandbox_error = Some(why.clone());
+                self.sandbox_failed(why.clone());
                 self.remove_cgroup(host);
                 Some(Outcome::Failed(Failure::new("FailedCreatePodSandBox", why)))
             }
         }
+    }
+
+    /// For the event that will tell of it.
+    pub(super) fn sandbox_failed(&mut self, why: Arc<str>) {
+        self.sandbox_error = Some(EventKind::Sandbox(SandboxChange::Failed, Some(why)));
     }
 
     fn spawn_sandbox(&mut self, host: &mut Host, ticket: Ticket, attempt: u32) -> Result<()> {

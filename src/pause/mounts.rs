@@ -3,7 +3,7 @@
 use crate::files::Root;
 use crate::flat::{NO_HANDLE, Record};
 use crate::kernel::{
-    self, AT_FDCWD, Errno, Fd, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, Result,
+    self, AT_FDCWD, Errno, Fd, O_DIRECTORY, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, Result,
     Text,
 };
 use crate::walk::{Walk, text};
@@ -91,7 +91,7 @@ fn source_mount(walk: &Walk, record: &Record<'_>) -> Result<Fd> {
         kernel::open_tree(AT_FDCWD, Some(text(record, 0)?))?
     } else {
         let below = kernel::openat2(AT_FDCWD, text(record, 0)?, O_PATH | O_DIRECTORY, 0, 0)?;
-        let resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+        let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
         let source = kernel::openat2(below.raw(), text(record, 1)?, O_PATH, 0, resolve)?;
         kernel::open_tree(source.raw(), None)?
     };

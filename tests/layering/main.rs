@@ -248,13 +248,16 @@ fn unsafe_stands_only_in_named_files() {
 #[test]
 #[cfg(feature = "yaml")]
 fn every_example_pod_is_valid() {
-    use podlife::model::{Pod, Valid};
+    use podlife::model::Documents;
     let mut names = Vec::new();
     for entry in fs::read_dir(root().join("examples/pods")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let pod = Valid::<Pod>::try_from(&*text)
-            .unwrap_or_else(|why| panic!("{}:\n{why}", path.display()));
+        let pods = Documents::read(&text).and_then(|documents| documents.validate(&text));
+        let pods = pods.unwrap_or_else(|why| panic!("{}:\n{why}", path.display()));
+        let [pod] = &pods[..] else {
+            panic!("{}: one pod each", path.display());
+        };
         let name = path.file_stem().unwrap().to_str().unwrap().to_string();
         assert_eq!(
             pod.metadata.name.as_deref(),

@@ -17,3 +17,4 @@ mod restarts;
 mod shared;
 mod timeline;
 mod turning;
+mod volumes;

@@ -69,9 +69,14 @@ impl State {
             );
         }
         std::fs::remove_dir_all(&self.0).unwrap();
-        if let Some(cgroup) = cgroup(&self.0) {
-            std::fs::remove_dir(cgroup).unwrap();
-        }
+        remove_cgroup(&self.0);
+    }
+}
+
+/// After the last Node of a state directory.
+pub(crate) fn remove_cgroup(state: &Path) {
+    if let Some(cgroup) = cgroup(state) {
+        std::fs::remove_dir(cgroup).unwrap();
     }
 }
 
@@ -85,7 +90,7 @@ fn cgroup(state: &Path) -> Option<PathBuf> {
         .then(|| hierarchy.mount.join(name.trim_start_matches("podlife-")))
 }
 
-fn options(state: &Path) -> podlife::node::NodeOptions {
+pub(crate) fn options(state: &Path) -> podlife::node::NodeOptions {
     let options = Node::options().state(state);
     match cgroup(state) {
         Some(cgroup) => {

@@ -1,11 +1,11 @@
-//! The files of volumes. What needs a directory is tested with one elsewhere.
+//! The files of volumes, in real directories.
 
 use podlife::model::empty_dir::{memory_size, tmpfs_options};
 use podlife::model::payload::{PayloadSources, TokenReader, removed_paths, validate_path};
 use podlife::model::{Pod, Quantity, Volume};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Case};
+use super::{Answer, Case, directories};
 
 pub(crate) fn run(case: &Case) -> Answer {
     match case.op() {
@@ -47,7 +47,7 @@ pub(crate) fn run(case: &Case) -> Answer {
                 json!(options),
             )
         }
-        _ => Answer::UnknownOp,
+        op => directories::run(op, case),
     }
 }
 

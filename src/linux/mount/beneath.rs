@@ -4,16 +4,39 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
 
 use crate::{Error, Kind, Result};
 
 /// How often to walk again when somebody renames directories all the time.
 const TRIES: usize = 128;
 
+/// What becomes of a path that would lead out of a [`Beneath`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Links {
+    /// It goes on inside, as in a `chroot(2)`: `RESOLVE_IN_ROOT`.
+    #[default]
+    Rooted,
+    /// It is refused; links that stay inside are followed: `RESOLVE_BENEATH`.
+    Inside,
+    /// It is refused, and so is every symbolic link: `RESOLVE_NO_SYMLINKS` too.
+    Refused,
+}
+
+impl Links {
+    fn resolve(self) -> ResolveFlag {
+        let way = match self {
+            Links::Rooted => ResolveFlag::RESOLVE_IN_ROOT,
+            Links::Inside => ResolveFlag::RESOLVE_BENEATH,
+            Links::Refused => ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS,
+        };
+        way | ResolveFlag::RESOLVE_NO_MAGICLINKS
+    }
+}
+
 /// A directory that paths are resolved in as if it were `/`: neither `..` nor a symbolic link, absolute or not, planted
-/// before or while it is walked, leads out of it, and the magic links of `/proc` are refused.
+/// before or while it is walked, leads out of it, and the magic links of `/proc` are refused. [`Beneath::links`] refuses more.
 ///
 /// Linux 5.6. `openat2(2)`, `RESOLVE_IN_ROOT`.
 ///
@@ -36,6 +59,7 @@ const TRIES: usize = 128;
 pub struct Beneath {
     dir: OwnedFd,
     path: PathBuf,
+    links: Links,
 }
 
 impl Beneath {
@@ -49,7 +73,18 @@ impl Beneath {
                 errno as i32,
             )
         })?;
-        Ok(Beneath { dir, path })
+        Ok(Beneath {
+            dir,
+            path,
+            links: Links::default(),
+        })
+    }
+
+    /// Treats links otherwise.
+    #[must_use]
+    pub fn links(mut self, links: Links) -> Beneath {
+        self.links = links;
+        self
     }
 
     /// The file or directory at `path`, as `O_PATH`. Symbolic links are followed, inside.
@@ -66,8 +101,8 @@ impl Beneath {
             .map_err(|errno| self.explain("open", path, errno))
     }
 
-    /// Makes the directory at `path` and those above it, where they are missing, and opens it as `O_PATH`. The mode (less the
-    /// umask) is that of the last; those above get 0755.
+    /// Makes the directory at `path` and those above it, where they are missing, and opens it as `O_PATH`. The mode is that of
+    /// the last, whatever the umask, if it is made; those above get 0755.
     pub fn create_directory(&self, path: impl AsRef<Path>, mode: u32) -> Result<OwnedFd> {
         let path = path.as_ref();
         let names: Vec<_> = path
@@ -105,7 +140,12 @@ impl Beneath {
             match self.resolve(path, flags, 0) {
                 // In the directory that was resolved before, so that nobody can move it away under us.
                 Err(Errno::ENOENT) => match mkdirat(above, *name, Mode::from_bits_truncate(mode)) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Ok(()) => {
+                        return self
+                            .resolve(path, flags, 0)
+                            .and_then(|made| with_mode(made, mode));
+                    }
+                    Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
                 },
                 found => return found,
@@ -124,7 +164,7 @@ impl Beneath {
             } else {
                 Mode::empty()
             })
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+            .resolve(self.links.resolve());
         // EAGAIN: something was renamed while it walked, so the kernel cannot tell whether it stayed inside.
         let mut tries = (0..TRIES).map(|_| openat2(&self.dir, path, how));
         tries
@@ -145,6 +185,15 @@ impl Beneath {
             _ => error,
         }
     }
+}
+
+/// The umask is the embedder's, and `mkdir(2)` knows no set-id bits.
+fn with_mode(directory: OwnedFd, mode: u32) -> Result<OwnedFd, Errno> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let mode = Mode::from_bits_truncate(mode);
+    fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)?;
+    Ok(directory)
 }
 
 impl AsFd for Beneath {

@@ -6,6 +6,6 @@ mod info;
 mod tree;
 
 pub use attributes::{Attributes, Propagation};
-pub use beneath::Beneath;
+pub use beneath::{Beneath, Links};
 pub use info::{MountEntry, mounts, parse};
 pub use tree::{Depth, Filesystem, Tree};

@@ -15,8 +15,8 @@ pub struct Handle(pub(crate) u16);
 pub enum Source {
     /// A path on the host, trusted: the child opens it in its own mount namespace.
     Host(PathBuf),
-    /// A path below a host directory, not trusted: symbolic links in it cannot lead out of `below`
-    /// (`openat2(RESOLVE_IN_ROOT)`). What a volume's subPath needs.
+    /// A path below a host directory, not trusted: one that leads out of `below`, by symbolic links or otherwise, is
+    /// refused (`openat2(RESOLVE_BENEATH)`). What a volume's subPath needs.
     Below {
         /// The directory, trusted.
         below: PathBuf,

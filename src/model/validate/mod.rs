@@ -8,6 +8,7 @@ mod meta;
 mod mount;
 pub(super) mod name;
 mod network;
+mod object;
 mod pod;
 mod port;
 mod resources;
@@ -30,6 +31,13 @@ pub(super) fn pod(pod: &super::pod::Pod) -> Vec<FieldError> {
         &mut findings,
     );
     pod::spec(&pod.spec, &Path::Field(&Path::Root, "spec"), &mut findings);
+    findings.0
+}
+
+/// Everything that is wrong with a ConfigMap or Secret.
+pub(super) fn object(object: &super::objects::Object) -> Vec<FieldError> {
+    let mut findings = Findings(Vec::new());
+    object::object(object, &mut findings);
     findings.0
 }
 

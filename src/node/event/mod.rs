@@ -64,6 +64,9 @@ pub enum EventKind {
     Condition(ConditionType, bool),
     /// The sandbox was made, failed, was lost or was stopped; the text says why, if it is known.
     Sandbox(SandboxChange, Option<Arc<str>>),
+    /// A volume cannot be made, or not be brought up to date: the text says which, and why. A pod without one of its volumes
+    /// waits for it.
+    FailedMount(Arc<str>),
     /// A container.
     Container(ContainerEvent),
     /// The pod is being ended.

@@ -67,6 +67,7 @@ impl Event {
             EventKind::Deleted => What::Deleted,
             EventKind::Created
             | EventKind::Condition(..)
+            | EventKind::FailedMount(_)
             | EventKind::Degraded(_)
             | EventKind::Store(_)
             | EventKind::Lagged { .. } => return None,

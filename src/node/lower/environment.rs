@@ -6,7 +6,6 @@ use crate::model::command::{ImageCommand, argv};
 use crate::model::environment::{Environment, EnvironmentSources, over_image};
 use crate::model::field_path::Addresses;
 use crate::model::hostname::PodHostname;
-use crate::model::objects::ObjectMap;
 
 /// Where programs are looked for, unless the container says otherwise.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,8 +22,8 @@ impl Lowering<'_> {
                 pod: &addresses,
                 host: &addresses,
             },
-            objects: &ObjectMap::default(),
-            allocatable: &Default::default(),
+            objects: self.objects,
+            allocatable: self.allocatable,
         };
         let own = sources
             .environment(self.spec)

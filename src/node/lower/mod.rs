@@ -5,6 +5,7 @@ mod identity;
 pub(crate) mod limits;
 mod root;
 pub(crate) mod sandbox;
+mod volume;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,9 @@ use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Namespaces, Propagation, Step};
 use crate::model::environment::Environment;
+use crate::model::objects::ObjectMap;
 use crate::model::oom_score::oom_score_adj;
+use crate::model::resource_sum::ResourceList;
 use crate::model::{Container, Pod};
 use crate::node::rootfs::Rootfs;
 use crate::{Error, Result};
@@ -38,14 +41,6 @@ impl Ground {
     /// A file of the pod that every container sees in `/etc`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join("etc").join(name)
-    }
-
-    /// An emptyDir volume.
-    pub(crate) fn volume(&self, name: &str) -> PathBuf {
-        match &self.volumes {
-            Some(volumes) => volumes.join(name),
-            None => self.scratch.join("volumes").join(name),
-        }
     }
 
     /// Where what a container changes in its root is kept, as long as it runs.
@@ -83,6 +78,10 @@ pub(crate) struct Lowering<'a> {
     pub(crate) spec: &'a Container,
     pub(crate) rootfs: &'a Rootfs,
     pub(crate) ground: &'a Ground,
+    /// The ConfigMaps and Secrets of the pod's namespace.
+    pub(crate) objects: &'a ObjectMap,
+    /// What the node can give to pods.
+    pub(crate) allocatable: &'a ResourceList,
 }
 
 impl Lowering<'_> {

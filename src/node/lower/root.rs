@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Lowering, config_error, create_error};
+use super::{Lowering, create_error, volume};
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Attributes, Source, Step};
-use crate::model::VolumeMount;
 use crate::node::rootfs::Base;
 use crate::{Error, Kind};
 
@@ -57,9 +56,7 @@ pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Fail
         });
     }
     files(plan, container);
-    for mount in &container.spec.volume_mounts {
-        volume(plan, container, mount)?;
-    }
+    volume::push(plan, container)?;
     if !privileged {
         plan.extend(MASKED.map(|path| Step::Mask(path.into())));
         plan.extend(READ_ONLY.map(|path| Step::ReadOnly(path.into())));
@@ -286,46 +283,6 @@ fn files(plan: &mut Plan, container: &Lowering<'_>) {
             });
         }
     }
-}
-
-fn volume(plan: &mut Plan, container: &Lowering<'_>, mount: &VolumeMount) -> Result<(), Failure> {
-    let volume = container
-        .pod
-        .spec
-        .volumes
-        .iter()
-        .find(|volume| volume.name == mount.name);
-    let volume =
-        volume.ok_or_else(|| config_error(format!("there is no volume {}", mount.name)))?;
-    let place = match (&volume.empty_dir, &volume.host_path) {
-        (Some(_), _) => container.ground.volume(&volume.name),
-        (None, Some(host)) => PathBuf::from(&host.path),
-        (None, None) => {
-            return Err(config_error(format!(
-                "volumes of the kind of {} are not supported yet",
-                volume.name
-            )));
-        }
-    };
-    let sub_path = mount.sub_path.as_deref().filter(|path| !path.is_empty());
-    let source = match sub_path {
-        Some(path) => Source::Below {
-            below: place,
-            path: path.into(),
-        },
-        None => Source::Host(place),
-    };
-    let attributes = if mount.read_only == Some(true) {
-        Attributes::READ_ONLY
-    } else {
-        Attributes::NONE
-    };
-    plan.push(Step::Bind {
-        source,
-        target: PathBuf::from(&mount.mount_path),
-        attributes,
-    });
-    Ok(())
 }
 
 fn tmpfs(target: &str, options: &str) -> Step {

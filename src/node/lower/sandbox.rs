@@ -8,10 +8,11 @@ use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Namespaces, Propagation, Step,
 };
 use crate::linux::pause::{Key, Plan, User};
+use crate::model::Pod;
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
 use crate::model::hostname::PodHostname;
 use crate::model::hosts::{host_network_hosts, pod_hosts};
-use crate::model::{Pod, StorageMedium};
+use crate::node::volumes::{Place, in_scratch};
 
 /// The name that ends domains of pods with a subdomain.
 pub(super) const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -99,9 +100,7 @@ pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
         attributes: Attributes::NOSUID | Attributes::NODEV,
     });
     files(&mut plan, pod, ground, &name)?;
-    if ground.volumes.is_none() {
-        volumes(&mut plan, pod, ground);
-    }
+    volumes(&mut plan, pod, ground);
     if pod.spec.host_network != Some(true) {
         let fqdn = pod.spec.set_hostname_as_fqdn == Some(true);
         plan.push(Step::Hostname(name.kernel_hostname(fqdn)?.into_owned()));
@@ -154,23 +153,22 @@ fn files(plan: &mut Plan, pod: &Pod, ground: &Ground, name: &PodHostname) -> Res
     Ok(())
 }
 
-/// The emptyDir volumes of a pod that keeps nothing on disk.
+/// The volumes that are not on disk.
 fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
     for volume in &pod.spec.volumes {
-        let Some(source) = &volume.empty_dir else {
-            continue;
+        let path = in_scratch(&ground.scratch, &volume.name);
+        let mode = match Place::of(volume) {
+            Some(Place::Empty) if ground.volumes.is_none() => 0o777,
+            Some(Place::Memory(_)) => 0o777,
+            Some(Place::Content) => 0o755,
+            _ => continue,
         };
-        let path = ground.volume(&volume.name);
         plan.push(Step::Directory {
             path: path.clone(),
-            mode: 0o777,
+            mode,
         });
-        if source.medium == Some(StorageMedium::Memory) {
-            memory(
-                plan,
-                &path,
-                source.size_limit.as_ref().map(|size| size.value()),
-            );
+        if let Some(Place::Memory(limit)) = Place::of(volume) {
+            memory(plan, &path, limit);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! <state>/pods/<uid>/pause                        which process holds the sandbox
 //! <state>/pods/<uid>/pause.sock                   where it listens
 //! <state>/pods/<uid>/volumes/<name>/              emptyDir volumes
+//! <state>/objects/<namespace>/<kind>/<name>       ConfigMaps and Secrets, as JSON, for the Node's user only
 //! <state>/logs/<namespace>_<name>_<uid>/<container>/<restarts>.log
 //! ```
 
@@ -124,6 +125,11 @@ impl StateDirectory {
         self.root
             .join("logs")
             .join(format!("{}_{}_{id}", name.namespace, name.name))
+    }
+
+    /// Where the ConfigMaps and Secrets are.
+    pub(super) fn objects(&self) -> PathBuf {
+        self.root.join("objects")
     }
 
     fn directory(&self, id: PodId) -> PathBuf {

@@ -191,20 +191,28 @@ fn a_source_below_a_volume_cannot_leave_it() {
     let volume = std::env::temp_dir().join(format!("podlife-volume-{}", std::process::id()));
     std::fs::create_dir_all(volume.join("etc")).unwrap();
     std::fs::write(volume.join("etc/hostname"), "of the volume\n").unwrap();
+    symlink("etc", volume.join("in")).unwrap();
     symlink("/etc", volume.join("out")).unwrap();
-    let source = Source::Below {
-        below: volume.clone(),
-        path: "out/hostname".into(),
+    let bind = |path: &str| {
+        let below = volume.clone();
+        let source = Source::Below {
+            below,
+            path: path.into(),
+        };
+        let target = "/tmp/hostname".into();
+        let attributes = Attributes::NONE;
+        host_with([Step::Bind {
+            source,
+            target,
+            attributes,
+        }])
     };
-    let bind = Step::Bind {
-        source,
-        target: "/tmp/hostname".into(),
-        attributes: Attributes::NONE,
-    };
-    assert_eq!(
-        run(host_with([bind]), "cat /tmp/hostname"),
-        "of the volume\n"
-    );
+    let script = "cat /tmp/hostname";
+    assert_eq!(run(bind("in/hostname"), script), "of the volume\n");
+    for path in ["out/hostname", "../etc/hostname", "/etc/hostname"] {
+        let error = TestPod::new().failure(FIRST, &shell(bind(path), script));
+        assert_eq!(error.errno(), Some(nix::libc::EXDEV), "{path}: {error}");
+    }
     std::fs::remove_dir_all(volume).unwrap();
 }
 
