@@ -48,7 +48,7 @@ impl NodeHandle {
 
     /// As [`Node::put`](crate::Node::put).
     pub fn put(&self, object: impl Into<Object>) -> Pending<()> {
-        let object = object.into();
+        let object = Box::new(object.into());
         self.call(|answer| Call::Put(object, answer))
     }
 
@@ -86,7 +86,7 @@ impl NodeHandle {
 /// What other threads have asked for.
 pub(super) enum Call {
     Create(Valid<Pod>, Answer<PodId>),
-    Put(Object, Answer<()>),
+    Put(Box<Object>, Answer<()>),
     Delete(PodId, Delete, Answer<()>),
     Snapshot(PodId, Answer<Snapshot>),
     Watch(Cursor, Arc<WatchQueue>, Answer<()>),

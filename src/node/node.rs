@@ -342,7 +342,7 @@ impl Node {
     pub(super) fn answer(&mut self, call: Call) {
         match call {
             Call::Create(pod, answer) => answer.give(self.create_with(pod, PodOptions::default())),
-            Call::Put(object, answer) => answer.give(self.put(object)),
+            Call::Put(object, answer) => answer.give(self.put(*object)),
             Call::Delete(id, how, answer) => answer.give(self.delete(id, how)),
             Call::Snapshot(id, answer) => {
                 let pod = self.pods.get(&id).ok_or_else(|| unknown("look at", id));
