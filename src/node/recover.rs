@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::PodId;
 
+use super::event::EventKind;
 use super::host::{Host, Watched};
 use super::lower::sandbox::{Pids, REAPER};
 use super::node::Node;
@@ -114,7 +115,9 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
             resident.end_execs(host, &known.execs);
             // The Node before may have been killed between keeping an object and writing what is made of it.
-            resident.objects_changed(host);
+            if let Err(why) = resident.fill_volumes(host) {
+                host.tell(id, &resident.name, EventKind::FailedMount(why));
+            }
         }
         (Some((pause, _)), None) => end(pause)?,
         (None, _) => resident.kill_cgroup(host),
