@@ -8,8 +8,8 @@ use super::field_path::{metadata_field, named, resource_field};
 use super::objects::Objects;
 use super::resource_sum::ResourceList;
 use super::{
-    DownwardApiVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
-    Volume, VolumeProjection,
+    ConfigMap, DownwardApiVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
+    ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -102,23 +102,21 @@ impl PayloadSources<'_> {
     pub fn payload(&self, volume: &Volume) -> Result<Option<Payload>> {
         let mut files = Payload::new();
         if let Some(source) = &volume.config_map {
-            let mode = mode(source.default_mode);
-            self.config_map(
-                &mut files,
-                &source.name,
-                &source.items,
-                source.optional,
-                mode,
-            )?;
+            let keys = Keys {
+                name: &source.name,
+                items: &source.items,
+                optional: source.optional,
+                mode: mode(source.default_mode),
+            };
+            self.config_map(&mut files, &keys)?;
         } else if let Some(source) = &volume.secret {
-            let name = source.secret_name.as_deref().unwrap_or_default();
-            self.secret(
-                &mut files,
-                name,
-                &source.items,
-                source.optional,
-                mode(source.default_mode),
-            )?;
+            let keys = Keys {
+                name: source.secret_name.as_deref().unwrap_or_default(),
+                items: &source.items,
+                optional: source.optional,
+                mode: mode(source.default_mode),
+            };
+            self.secret(&mut files, &keys)?;
         } else if let Some(source) = &volume.downward_api {
             self.downward_api(&mut files, &source.items, mode(source.default_mode))?;
         } else if let Some(source) = &volume.projected {
@@ -140,9 +138,21 @@ impl PayloadSources<'_> {
 
     fn projection(&self, files: &mut Payload, source: &VolumeProjection, mode: u32) -> Result<()> {
         if let Some(source) = &source.config_map {
-            self.config_map(files, &source.name, &source.items, source.optional, mode)
+            let keys = Keys {
+                name: &source.name,
+                items: &source.items,
+                optional: source.optional,
+                mode,
+            };
+            self.config_map(files, &keys)
         } else if let Some(source) = &source.secret {
-            self.secret(files, &source.name, &source.items, source.optional, mode)
+            let keys = Keys {
+                name: &source.name,
+                items: &source.items,
+                optional: source.optional,
+                mode,
+            };
+            self.secret(files, &keys)
         } else if let Some(source) = &source.downward_api {
             self.downward_api(files, &source.items, mode)
         } else if let Some(source) = &source.service_account_token {
@@ -158,36 +168,14 @@ impl PayloadSources<'_> {
         }
     }
 
-    fn config_map(
-        &self,
-        files: &mut Payload,
-        name: &str,
-        items: &[KeyToPath],
-        optional: Option<bool>,
-        mode: u32,
-    ) -> Result<()> {
-        match self.objects.config_map(name) {
-            Some(map) if items.is_empty() => add_all(files, map.values(), mode),
-            Some(map) => add(files, |key| map.value(key), items, optional, mode)?,
-            None => unless_optional(optional, "ConfigMap", name)?,
-        }
-        Ok(())
+    fn config_map(&self, files: &mut Payload, keys: &Keys<'_>) -> Result<()> {
+        let map = self.objects.config_map(keys.name);
+        keys.add(files, "ConfigMap", map.map(ConfigMap::values))
     }
 
-    fn secret(
-        &self,
-        files: &mut Payload,
-        name: &str,
-        items: &[KeyToPath],
-        optional: Option<bool>,
-        mode: u32,
-    ) -> Result<()> {
-        match self.objects.secret(name) {
-            Some(secret) if items.is_empty() => add_all(files, secret.values(), mode),
-            Some(secret) => add(files, |key| secret.value(key), items, optional, mode)?,
-            None => unless_optional(optional, "Secret", name)?,
-        }
-        Ok(())
+    fn secret(&self, files: &mut Payload, keys: &Keys<'_>) -> Result<()> {
+        let secret = self.objects.secret(keys.name);
+        keys.add(files, "Secret", secret.map(Secret::values))
     }
 
     fn downward_api(
@@ -261,26 +249,37 @@ fn put(
     );
 }
 
-fn add_all(files: &mut Payload, values: BTreeMap<&str, &[u8]>, mode: u32) {
-    for (key, value) in values {
-        put(files, key, value.to_vec(), None, mode);
-    }
-}
-
-fn add<'v>(
-    files: &mut Payload,
-    value: impl Fn(&str) -> Option<&'v [u8]>,
-    items: &[KeyToPath],
+/// Which keys of an object become files, and where; all if there are no items.
+struct Keys<'a> {
+    name: &'a str,
+    items: &'a [KeyToPath],
     optional: Option<bool>,
     mode: u32,
-) -> Result<()> {
-    for item in items {
-        match value(&item.key) {
-            Some(value) => put(files, &item.path, value.to_vec(), item.mode, mode),
-            None => unless_optional(optional, "key", &item.key)?,
+}
+
+impl Keys<'_> {
+    fn add(
+        &self,
+        files: &mut Payload,
+        kind: &str,
+        values: Option<BTreeMap<&str, &[u8]>>,
+    ) -> Result<()> {
+        let Some(values) = values else {
+            return unless_optional(self.optional, kind, self.name);
+        };
+        if self.items.is_empty() {
+            for (key, value) in &values {
+                put(files, key, value.to_vec(), None, self.mode);
+            }
         }
+        for item in self.items {
+            match values.get(item.key.as_str()) {
+                Some(value) => put(files, &item.path, value.to_vec(), item.mode, self.mode),
+                None => unless_optional(self.optional, "key", &item.key)?,
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn unless_optional(optional: Option<bool>, kind: &str, name: &str) -> Result<()> {

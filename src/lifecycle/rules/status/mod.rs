@@ -607,6 +607,24 @@ mod tests {
         }
     }
 
+    fn exited(code: i32, reason: &'static str) -> Attempt {
+        Attempt {
+            number: 0,
+            sandbox: 0,
+            restart_count: 0,
+            created: Now::default(),
+            image: "".into(),
+            state: AttemptState::Exited(Exit {
+                code,
+                signal: None,
+                reason: reason.into(),
+                message: None,
+                started: None,
+                finished: Now::default(),
+            }),
+        }
+    }
+
     #[test]
     fn the_end_is_withheld_until_nothing_runs_and_then_stays() {
         let pod: Pod = serde_json::from_str(
@@ -614,23 +632,7 @@ mod tests {
         )
         .unwrap();
         let shape = Shape::new(&pod);
-        let failed = Exit {
-            code: 1,
-            signal: None,
-            reason: "Error".into(),
-            message: None,
-            started: None,
-            finished: Now::default(),
-        };
-        let attempt = Attempt {
-            number: 0,
-            sandbox: 0,
-            restart_count: 0,
-            created: Now::default(),
-            image: "".into(),
-            state: AttemptState::Exited(failed),
-        };
-        let attempts = [attempt];
+        let attempts = [exited(1, "Error")];
         let seen = |_| Seen {
             attempts: &attempts,
             ..Seen::default()
@@ -739,23 +741,7 @@ mod tests {
         )
         .unwrap();
         let shape = Shape::new(&pod);
-        let done = Exit {
-            code: 0,
-            signal: None,
-            reason: "Completed".into(),
-            message: None,
-            started: None,
-            finished: Now::default(),
-        };
-        let attempt = Attempt {
-            number: 0,
-            sandbox: 0,
-            restart_count: 0,
-            created: Now::default(),
-            image: "".into(),
-            state: AttemptState::Exited(done),
-        };
-        let attempts = [attempt];
+        let attempts = [exited(0, "Completed")];
         let mut status = PodStatus {
             phase: Some(Phase::Running),
             ..PodStatus::default()
