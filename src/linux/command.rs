@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// ordinary user it runs in a user namespace, as its root, where no other user is mapped. A new network namespace has
 /// `lo` up and nothing else; new mount and PID namespaces together have a `/proc` of their own.
 ///
-/// Linux 5.14. `clone(2)`, `namespaces(7)`.
+/// Linux 5.12. `clone(2)`, `namespaces(7)`.
 ///
 /// ```
 /// use podlife::linux::Command;

@@ -30,6 +30,11 @@ impl Version {
         Version(major, minor, 0)
     }
 
+    /// Major and minor number.
+    pub const fn major_minor(self) -> (u32, u32) {
+        (self.0, self.1)
+    }
+
     /// The numbers at the beginning of `release`; what is missing is 0.
     pub fn parse(release: &str) -> Version {
         let mut numbers = release

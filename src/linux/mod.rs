@@ -16,8 +16,8 @@ pub mod pause;
 pub mod process;
 pub mod reactor;
 pub mod rlimit;
-#[cfg(feature = "seccomp")]
 pub mod seccomp;
+pub mod security;
 mod signal;
 pub mod user;
 

@@ -55,6 +55,9 @@ pub struct PodOptions {
     pub enforcement: Option<Enforcement>,
     /// By container: whether running out of memory ends all of its processes (the default) or one.
     pub oom_group: BTreeMap<String, bool>,
+    /// Lets the capabilities that a container adds survive the start of a program as another user than root, as ambient
+    /// ones. Kubernetes gives such a program none.
+    pub ambient_capabilities: bool,
 }
 
 /// How the wait before the next try grows: it doubles from `initial` to `max`.
@@ -161,6 +164,7 @@ impl PodOptions {
             ),
             enforcement: self.enforcement.or(annotations.enforcement),
             oom_group: pick(self.oom_group, annotations.oom_group, default.oom_group),
+            ambient_capabilities: self.ambient_capabilities || annotations.ambient_capabilities,
         }
     }
 

@@ -247,6 +247,8 @@ const NOT_YET: &str = "not yet";
 const ONE_HOST: &str = "there is one host, so nothing is scheduled";
 const SERVER: &str = "it is for an API server to set";
 const NO_SERVER: &str = "there is no API server to talk to";
+const SELINUX: &str = "a host without SELinux has no labels; on one with it processes get theirs, which is not tested, \
+    and files do not";
 const WINDOWS: &str = "containers are Linux'";
 const FOREIGN: &str = "one host cannot serve this volume";
 const VOLUME_LATER: &str = "not yet: a container that mounts it would not find its data";
@@ -341,15 +343,15 @@ pub const TABLE: &[Row] = &[
     ),
     idle("spec.schedulingGroup", ONE_HOST),
     enforced("spec.securityContext"),
-    idle("spec.securityContext.appArmorProfile", NOT_YET),
     idle(
         "spec.securityContext.fsGroupChangePolicy",
-        "the ownership of volumes is not changed",
+        "it is for claimed volumes; an emptyDir always belongs to the fsGroup",
     ),
-    idle("spec.securityContext.seLinuxChangePolicy", NOT_YET),
-    idle("spec.securityContext.seLinuxOptions", NOT_YET),
-    idle("spec.securityContext.seccompProfile", NOT_YET),
-    idle("spec.securityContext.supplementalGroupsPolicy", NOT_YET),
+    idle(
+        "spec.securityContext.seLinuxChangePolicy",
+        "the files of volumes are not labelled",
+    ),
+    idle("spec.securityContext.seLinuxOptions", SELINUX),
     idle("spec.securityContext.windowsOptions", WINDOWS),
     idle("spec.serviceAccount", NO_SERVER),
     idle("spec.serviceAccountName", NO_SERVER),
@@ -427,10 +429,7 @@ pub const TABLE: &[Row] = &[
     enforced("container.restartPolicy"),
     enforced("container.restartPolicyRules"),
     enforced("container.securityContext"),
-    idle("container.securityContext.appArmorProfile", NOT_YET),
-    idle("container.securityContext.procMount", NOT_YET),
-    idle("container.securityContext.seLinuxOptions", NOT_YET),
-    idle("container.securityContext.seccompProfile", NOT_YET),
+    idle("container.securityContext.seLinuxOptions", SELINUX),
     idle("container.securityContext.windowsOptions", WINDOWS),
     enforced("container.startupProbe"),
     enforced("container.startupProbe.grpc"),

@@ -7,10 +7,12 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::admission::Admission;
 use super::event::{Degraded, EventKind, Ring};
 use super::handle::WatchQueue;
 use super::id::Ids;
-use super::lower::{self, Ground};
+use super::lower::seccomp::Profiles;
+use super::lower::{self, Ground, SecurityModules};
 use super::objects::ObjectStore;
 use super::options::NodeOptions;
 use super::rootfs::Images;
@@ -22,7 +24,8 @@ use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing
 use crate::linux::pause::Program;
 use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
-use crate::linux::{Clock, Reactor};
+use crate::linux::user::IdMaps;
+use crate::linux::{Clock, Reactor, security};
 use crate::model::resource_sum::ResourceList;
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
@@ -48,8 +51,11 @@ pub(super) struct Host {
     pub(super) objects: ObjectStore,
     /// What the host can give to pods: the limits of those that have none.
     pub(super) allocatable: ResourceList,
-    /// Run by an ordinary user: pods live in a user namespace with one id.
-    pub(super) rootless: bool,
+    pub(super) admission: Admission,
+    /// The ids of pods' user namespaces: an ordinary user's pods live in one with a single id.
+    users: Option<IdMaps>,
+    seccomp: Profiles,
+    modules: SecurityModules,
     /// See [`Ground::scratch`].
     scratch: PathBuf,
     /// Bytes of memory.
@@ -134,7 +140,13 @@ impl Host {
             state,
             objects,
             allocatable: allocatable(),
-            rootless: !nix::unistd::geteuid().is_root(),
+            admission: Admission::new(&options.sysctls)?,
+            users: (!nix::unistd::geteuid().is_root()).then(IdMaps::single),
+            seccomp: options.seccomp,
+            modules: SecurityModules {
+                apparmor_default: options.apparmor_default,
+                selinux: security::has_selinux(),
+            },
             scratch: lower::scratch()?,
             memory: memory(),
         })
@@ -190,12 +202,19 @@ impl Host {
         taken.map(drop)
     }
 
+    /// Is it an ordinary user who runs the pods?
+    pub(super) fn is_rootless(&self) -> bool {
+        self.users.is_some()
+    }
+
     /// What pods stand on here.
     pub(super) fn ground(&self, volumes: Option<PathBuf>) -> Ground {
         Ground {
             scratch: self.scratch.clone(),
             volumes,
-            rootless: self.rootless,
+            users: self.users.clone(),
+            seccomp: self.seccomp.clone(),
+            modules: self.modules.clone(),
             cgroups: matches!(self.cgroups, Cgroups::Tree(..)),
             memory: self.memory,
         }

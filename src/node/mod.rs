@@ -3,6 +3,7 @@
 //! [`Node`] is the whole of it; [`NodeOptions`] say how it is opened, [`Event`]s what happens, [`PodRef`] shows a pod,
 //! [`NodeHandle`] is for other threads.
 
+mod admission;
 mod cgroup;
 mod command;
 mod describe;

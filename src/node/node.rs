@@ -133,6 +133,7 @@ impl Node {
     /// As for [`create`](Node::create).
     pub fn create_with(&mut self, pod: Valid<Pod>, options: PodOptions) -> Result<PodId> {
         pod.report().accept()?;
+        self.host.admission.admit(&pod)?;
         let options = options.or(PodOptions::of(&pod)?);
         let id = match pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty()) {
             Some(uid) => uid.parse()?,
@@ -270,6 +271,7 @@ impl Node {
     pub fn plan(&self, pod: &Valid<Pod>) -> Result<Vec<(String, Plan)>> {
         let ground = self.host.ground(None);
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let options = PodOptions::of(pod)?;
         let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
         let plans = containers.map(|spec| {
             let attempt = || format!("plan the container {}", spec.name);
@@ -289,6 +291,7 @@ impl Node {
                 ground: &ground,
                 objects: self.host.objects.of(namespace),
                 allocatable: &self.host.allocatable,
+                options: &options,
             };
             let plan = lowering.container();
             let plan =

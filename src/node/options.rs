@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Node;
+use super::lower::seccomp::Profiles;
 use super::rootfs::{Images, Rootfs};
 use crate::Result;
 use crate::linux::cgroup::Enforcement;
@@ -31,6 +32,9 @@ pub struct NodeOptions {
     pub(super) images: Images,
     pub(super) events: usize,
     pub(super) objects: Vec<Object>,
+    pub(super) seccomp: Profiles,
+    pub(super) apparmor_default: Option<String>,
+    pub(super) sysctls: Vec<String>,
 }
 
 impl Default for NodeOptions {
@@ -42,6 +46,9 @@ impl Default for NodeOptions {
             images: Images::default(),
             events: 1024,
             objects: Vec::new(),
+            seccomp: Profiles::default(),
+            apparmor_default: None,
+            sysctls: Vec::new(),
         }
     }
 }
@@ -83,6 +90,36 @@ impl NodeOptions {
     /// Has a ConfigMap or Secret there from the beginning, in the place of one in the state directory; see [`Node::put`].
     pub fn object(mut self, object: impl Into<Object>) -> NodeOptions {
         self.objects.push(object.into());
+        self
+    }
+
+    /// Where the files are that `seccompProfile.localhostProfile` names: profiles as `linux.seccomp` of the OCI runtime
+    /// specification. Without it such a container does not start.
+    pub fn seccomp_profiles(mut self, directory: impl Into<PathBuf>) -> NodeOptions {
+        self.seccomp.directory = Some(directory.into());
+        self
+    }
+
+    /// Containers that say nothing of seccomp get `RuntimeDefault`; unless said otherwise they have no filter, as with the
+    /// kubelet.
+    pub fn seccomp_by_default(mut self, yes: bool) -> NodeOptions {
+        self.seccomp.by_default = yes;
+        self
+    }
+
+    /// The AppArmor profile, loaded into the kernel, that `RuntimeDefault` stands for. podlife brings none.
+    pub fn apparmor_default(mut self, profile: impl Into<String>) -> NodeOptions {
+        self.apparmor_default = Some(profile.into());
+        self
+    }
+
+    /// Sysctls that pods may set besides the safe ones: names, or the beginnings of names before a `*`. A pattern that is not
+    /// known to be kept to a namespace is an error when the Node opens.
+    pub fn allow_unsafe_sysctls<S: Into<String>>(
+        mut self,
+        patterns: impl IntoIterator<Item = S>,
+    ) -> NodeOptions {
+        self.sysctls.extend(patterns.into_iter().map(Into::into));
         self
     }
 

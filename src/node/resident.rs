@@ -216,6 +216,7 @@ impl Resident {
             ground: &ground,
             objects: host.objects.of(&self.name.namespace),
             allocatable: &host.allocatable,
+            options: &self.options,
         })
     }
 

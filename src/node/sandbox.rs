@@ -88,7 +88,7 @@ impl Resident {
     fn spawn_sandbox(&mut self, host: &mut Host, ticket: Ticket, attempt: u32) -> Result<()> {
         let ground = self.ground(host);
         if let Some(volumes) = &ground.volumes {
-            volumes::make(volumes, &self.pod)?;
+            volumes::make(volumes, &self.pod, lower::sandbox::fs_group(&self.pod))?;
         }
         let plan = lower::sandbox::plan(&self.pod, &ground)?;
         let cgroup = self.make_cgroup(host)?;
@@ -101,7 +101,7 @@ impl Resident {
         };
         let spawned = pause::spawn(&pause::Sandbox {
             namespaces: lower::sandbox::namespaces(&self.pod),
-            user: lower::sandbox::user(host.rootless),
+            user: lower::sandbox::user(&ground),
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
             listener: listener.as_ref().map(AsFd::as_fd),
             program: Some(&host.program),

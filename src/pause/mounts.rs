@@ -54,7 +54,12 @@ pub fn mask(walk: &Walk, record: &Record<'_>) -> Result<()> {
     let cover = if kernel::is_directory(target.raw())? {
         filesystem_mount(c"tmpfs".into(), c"size=0,nr_inodes=1".into(), READ_ONLY)?
     } else {
-        kernel::open_tree(AT_FDCWD, Some(c"/dev/null".into()))?
+        let null = kernel::open_tree(AT_FDCWD, Some(c"/dev/null".into()))?;
+        // Something else in its place would be shown instead of hiding anything (CVE-2025-31133).
+        if !kernel::is_null(null.raw())? {
+            return Err(Errno::EINVAL);
+        }
+        null
     };
     kernel::move_mount(cover.raw(), target.raw())
 }

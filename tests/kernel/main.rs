@@ -13,5 +13,4 @@ mod pause;
 mod process;
 mod sandbox;
 mod scratch;
-#[cfg(feature = "seccomp")]
 mod seccomp;

@@ -159,27 +159,15 @@ fn processes() -> BTreeSet<String> {
 /// Other tests may run pods on the same machine at the same time.
 fn is_ours(uids: &str, cgroup: &str) -> bool {
     let uid = nix::unistd::geteuid();
-    let path = cgroup
-        .lines()
-        .find_map(|line| line.strip_prefix("0::"))
-        .unwrap_or("/");
-    match uid.is_root() {
-        true => roots()
-            .iter()
-            .any(|root| root.ends_with(path_of(root, path))),
-        false => uids.split_whitespace().next() == Some(&uid.to_string()),
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"));
+    match (uid.is_root(), podlife::cgroup::Hierarchy::find().unwrap()) {
+        (true, Some(hierarchy)) => {
+            let place = hierarchy.mount.join(path.unwrap_or_default());
+            roots().iter().any(|root| place.starts_with(root))
+        }
+        (true, None) => false,
+        (false, _) => uids.split_whitespace().next() == Some(&uid.to_string()),
     }
-}
-
-/// As much of a process's cgroup as is in the name of `root`.
-fn path_of<'p>(root: &str, path: &'p str) -> &'p str {
-    let ends = path
-        .match_indices('/')
-        .map(|(at, _)| &path[..at])
-        .filter(|path| !path.is_empty());
-    ends.into_iter()
-        .find(|path| root.ends_with(path))
-        .unwrap_or(path)
 }
 
 /// The cgroups of Nodes of this process: they hold them open.

@@ -21,9 +21,13 @@ pub(crate) struct Hosted {
 
 impl Hosted {
     pub(crate) fn ephemeral() -> Hosted {
+        Hosted::with(before::ephemeral)
+    }
+
+    pub(crate) fn with(open: impl FnOnce() -> Node) -> Hosted {
         let before = Before::now();
         Hosted {
-            node: before::ephemeral(),
+            node: open(),
             seen: Vec::new(),
             before: Some(before),
         }

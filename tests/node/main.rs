@@ -6,6 +6,8 @@ mod before;
 mod hosted;
 
 mod choices;
+mod confined;
+mod credentials;
 mod ending;
 mod handle;
 mod images;

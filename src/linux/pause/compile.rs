@@ -46,10 +46,27 @@ pub(super) fn compile(step: &Step, put: impl FnOnce(&Record<'_>)) -> Result<()> 
         });
         return Ok(());
     }
+    if let Step::AppArmor(profile) = step {
+        let word = format!("exec {profile}");
+        put(&attribute("/proc/self/attr/apparmor/exec", &word));
+        return Ok(());
+    }
+    if let Step::SeLinux(label) = step {
+        put(&attribute("/proc/self/attr/exec", label));
+        return Ok(());
+    }
     put(&mount_record(step)
         .or_else(|| file_record(step))
         .unwrap_or_else(|| Ok(process_record(step)))?);
     Ok(())
+}
+
+/// What a security module does at the next `execve`.
+fn attribute<'t>(file: &'t str, text: &'t str) -> Record<'t> {
+    Record {
+        text: [file.as_bytes(), text.as_bytes(), &[]],
+        ..Record::new(Op::Kernel)
+    }
 }
 
 fn mount_record(step: &Step) -> Option<Result<Record<'_>>> {

@@ -60,8 +60,17 @@ pub struct Credentials {
     pub ambient: CapabilityBits,
     /// `allowPrivilegeEscalation: false`.
     pub no_new_privileges: bool,
-    /// A seccomp program.
-    pub seccomp: Option<Vec<u8>>,
+    /// Which system calls it may make.
+    pub seccomp: Option<Filter>,
+}
+
+/// A seccomp filter: [`seccomp::Program`](crate::linux::seccomp::Program) as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// `sock_filter`s, eight bytes each. It must permit what comes after it.
+    pub program: Vec<u8>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
 }
 
 impl Plan {
@@ -174,7 +183,7 @@ impl Plan {
         let filter = credentials
             .seccomp
             .clone()
-            .map(|program| Step::Seccomp { program, flags: 0 });
+            .map(|Filter { program, flags }| Step::Seccomp { program, flags });
         self.push(Step::Bounding(credentials.bounding));
         self.extend(credentials.groups.clone().map(Step::Groups));
         self.push(Step::Gid(credentials.gid))

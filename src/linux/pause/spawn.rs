@@ -101,7 +101,7 @@ pub struct Pause {
 ///
 /// The caller gets no child and no SIGCHLD (unless it is PID 1 or a subreaper: then pause becomes its child, and
 /// [`Process::reap`] takes the status), and nothing of it changes: not its signal mask, dumpable flag, working
-/// directory, umask. The calling thread is suspended for about a millisecond. Linux 5.14.
+/// directory, umask. The calling thread is suspended for about a millisecond. Linux 5.12.
 ///
 /// # Errors
 /// What the kernel refused, and the usual cure.
@@ -188,7 +188,7 @@ fn explain(stage: Stage, errno: Errno, namespaces: Namespaces) -> Error {
     let error = Error::os(attempt, errno as i32);
     match (stage, errno) {
         (_, Errno::ENOSYS) => {
-            error.cure("use Linux 5.14 or later; in a container, let its seccomp profile allow clone3")
+            error.cure("use Linux 5.12 or later; in a container, let its seccomp profile allow clone3")
         }
         (Stage::Clone, Errno::EPERM) if !namespaces.contains(Namespaces::USER) => {
             error.cure("run as root, or give the pod a user namespace")

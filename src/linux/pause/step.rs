@@ -213,6 +213,10 @@ pub enum Step {
     },
     /// Exactly these in the ambient set.
     Ambient(CapabilityBits),
+    /// Confines the program that is executed by an AppArmor profile that is loaded.
+    AppArmor(String),
+    /// Gives the program that is executed a whole SELinux label.
+    SeLinux(String),
     /// `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivileges,
     /// A BPF program of `sock_filter`s, eight bytes each. It must permit what comes after it.
@@ -404,6 +408,8 @@ impl Step {
                 permitted.0, effective.0, inheritable.0
             ),
             Step::Ambient(set) => write!(f, "set the ambient capabilities {:#x}", set.0),
+            Step::AppArmor(profile) => write!(f, "take the AppArmor profile {profile}"),
+            Step::SeLinux(label) => write!(f, "take the SELinux label {label}"),
             Step::NoNewPrivileges => write!(f, "renounce new privileges"),
             Step::Seccomp { program, .. } => write!(
                 f,

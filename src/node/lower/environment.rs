@@ -14,7 +14,7 @@ const LOOPBACK: &str = "127.0.0.1";
 
 impl Lowering<'_> {
     /// Variables by name: the runtime's, over them the image's, over them the container's.
-    pub(super) fn environment(&self) -> Result<Environment, Failure> {
+    pub(super) fn environment(&self, home: &str) -> Result<Environment, Failure> {
         let addresses = [LOOPBACK.to_owned()];
         let sources = EnvironmentSources {
             pod: self.pod,
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         let runtime = [
             PATH.to_owned(),
             format!("HOSTNAME={hostname}"),
-            "HOME=/root".to_owned(),
+            format!("HOME={home}"),
         ];
         let image = self
             .rootfs

@@ -1,11 +1,15 @@
-//! Requests and limits as what is written to cgroups.
+//! Requests and limits as what is written to cgroups, and what a process must not inherit.
 
 use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::linux::cgroup::{
     Bound, CPU_MAX, CPU_WEIGHT, Controller, Controllers, CpuMax, Limits, MEMORY_HIGH, MEMORY_MAX,
     MEMORY_MIN, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
 };
+use crate::linux::pause::Plan;
+use crate::linux::pause::plan::Step;
 use crate::model::cgroup_values::{
     CgroupHost, CgroupRules, CgroupValues, container_values, pod_values,
 };
@@ -41,6 +45,28 @@ pub(crate) fn container(pod: &Pod, container: &Container, controllers: Controlle
             .iter()
             .any(|asked| names(asked, resource))
     })
+}
+
+/// Most descriptors a process may raise its limit to, as service managers have it.
+const DESCRIPTORS_MAX: u64 = 524_288;
+/// How many it has without raising it: `select(2)` can do no more.
+const DESCRIPTORS: u64 = 1024;
+
+/// What a process would otherwise have from the program that runs the Node: its nice value, its processors, its limit of
+/// descriptors.
+pub(crate) fn process(plan: &mut Plan, in_user_namespace: bool) {
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS, |(_, hard)| hard);
+    let hard = hard.min(DESCRIPTORS_MAX);
+    plan.push(Step::AllProcessors);
+    if !in_user_namespace {
+        // An ordinary user cannot take back what made the program nicer.
+        plan.push(Step::Nice(0));
+    }
+    plan.push(Step::Rlimit {
+        resource: Resource::RLIMIT_NOFILE as u32,
+        soft: hard.min(DESCRIPTORS),
+        hard,
+    });
 }
 
 fn names(asked: &ResourceRequirements, resource: &str) -> bool {

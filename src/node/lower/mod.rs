@@ -1,10 +1,12 @@
 //! Manifests as plans: what a container needs, compiled into steps before anything is done.
 
+mod account;
 mod environment;
 mod identity;
 pub(crate) mod limits;
 mod root;
 pub(crate) mod sandbox;
+pub(crate) mod seccomp;
 mod volume;
 
 use std::path::{Path, PathBuf};
@@ -12,11 +14,12 @@ use std::path::{Path, PathBuf};
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Namespaces, Propagation, Step};
+use crate::linux::user::IdMaps;
 use crate::model::environment::Environment;
 use crate::model::objects::ObjectMap;
 use crate::model::oom_score::oom_score_adj;
 use crate::model::resource_sum::ResourceList;
-use crate::model::{Container, Pod};
+use crate::model::{Container, Pod, PodOptions};
 use crate::node::rootfs::Rootfs;
 use crate::{Error, Result};
 use identity::Identity;
@@ -29,15 +32,33 @@ pub(crate) struct Ground {
     pub(crate) scratch: PathBuf,
     /// Where emptyDir volumes are on disk; otherwise they are in that tmpfs.
     pub(crate) volumes: Option<PathBuf>,
-    /// Run by an ordinary user: only the ids 0 exist.
-    pub(crate) rootless: bool,
+    /// The ids of the pod's user namespace. `None`: it is the host's.
+    pub(crate) users: Option<IdMaps>,
+    /// Which system calls containers may make.
+    pub(crate) seccomp: seccomp::Profiles,
+    /// What labels there are.
+    pub(crate) modules: SecurityModules,
     /// There is a cgroup to show.
     pub(crate) cgroups: bool,
     /// Bytes of memory.
     pub(crate) memory: u64,
 }
 
+/// What a host has of the security modules that label processes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecurityModules {
+    /// The profile that AppArmor's `RuntimeDefault` is.
+    pub(crate) apparmor_default: Option<String>,
+    /// SELinux is switched on.
+    pub(crate) selinux: bool,
+}
+
 impl Ground {
+    /// What all containers of the pod see as `/dev/shm`.
+    pub(crate) fn shared_memory(&self) -> PathBuf {
+        self.scratch.join("shm")
+    }
+
     /// A file of the pod that every container sees in `/etc`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.scratch.join("etc").join(name)
@@ -82,13 +103,14 @@ pub(crate) struct Lowering<'a> {
     pub(crate) objects: &'a ObjectMap,
     /// What the node can give to pods.
     pub(crate) allocatable: &'a ResourceList,
+    pub(crate) options: &'a PodOptions,
 }
 
 impl Lowering<'_> {
     /// The plan of the container's own process.
     pub(crate) fn container(&self) -> Result<Plan, Failure> {
         let identity = Identity::of(self)?;
-        let environment = self.environment()?;
+        let environment = self.environment(identity.home())?;
         let argv = self.argv(&environment)?;
         let mut plan = match Pids::of(self.pod) {
             Pids::Own => Plan::new(Namespaces::MOUNT | Namespaces::PID),
@@ -110,7 +132,7 @@ impl Lowering<'_> {
     /// The plan of another process in the same container.
     pub(crate) fn inside(&self, argv: &[String]) -> Result<Plan, Failure> {
         let identity = Identity::of(self)?;
-        let environment = self.environment()?;
+        let environment = self.environment(identity.home())?;
         let mut plan = Plan::inside(&self.container()?);
         self.finish(&mut plan, &identity, &environment, argv.to_vec())
             .map_err(create_error)?;
@@ -131,6 +153,8 @@ impl Lowering<'_> {
             .filter(|directory| !directory.is_empty());
         plan.push(Step::Chdir(directory.unwrap_or("/").into()));
         plan.push(Step::Umask(0o022));
+        limits::process(plan, self.ground.users.is_some());
+        plan.extend(identity.labels());
         plan.drop_to(&identity.credentials());
         let words = environment
             .iter()

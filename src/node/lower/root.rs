@@ -6,6 +6,7 @@ use super::{Lowering, create_error, volume};
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Attributes, Source, Step};
+use crate::model::ProcMount;
 use crate::node::rootfs::Base;
 use crate::{Error, Kind};
 
@@ -57,7 +58,7 @@ pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Fail
     }
     files(plan, container);
     volume::push(plan, container)?;
-    if !privileged {
+    if !privileged && !container.unmasked() {
         plan.extend(MASKED.map(|path| Step::Mask(path.into())));
         plan.extend(READ_ONLY.map(|path| Step::ReadOnly(path.into())));
     }
@@ -97,8 +98,8 @@ fn base(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
                 path: inside(name),
                 mode: 0o755,
             }));
-            let options =
-                overlay(directory, &changes, container.ground.rootless).map_err(create_error)?;
+            let options = overlay(directory, &changes, container.ground.users.is_some())
+                .map_err(create_error)?;
             plan.push(Step::Filesystem {
                 kind: "overlay".into(),
                 options,
@@ -184,7 +185,7 @@ fn kernel(plan: &mut Plan, container: &Lowering<'_>, privileged: bool) {
     };
     plan.push(filesystem("proc", "/proc", "", hardened));
     let host_network = container.pod.spec.host_network == Some(true);
-    if container.ground.rootless && host_network {
+    if container.ground.users.is_some() && host_network {
         // A sysfs shows a network namespace; the host's is not this user's to show anew.
         plan.push(Step::Bind {
             source: Source::Host("/sys".into()),
@@ -201,7 +202,7 @@ fn kernel(plan: &mut Plan, container: &Lowering<'_>, privileged: bool) {
 }
 
 fn devices(plan: &mut Plan, container: &Lowering<'_>) {
-    let rootless = container.ground.rootless;
+    let rootless = container.ground.users.is_some();
     plan.push(Step::Filesystem {
         kind: "tmpfs".into(),
         options: "mode=0755".into(),
@@ -239,15 +240,21 @@ fn devices(plan: &mut Plan, container: &Lowering<'_>) {
         Attributes::NOSUID | Attributes::NOEXEC,
     ));
     let hardened = Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC;
-    if container.pod.spec.host_ipc != Some(true) {
+    // Both belong to the IPC namespace, which is the pod's or the host's.
+    if container.pod.spec.host_ipc == Some(true) {
+        plan.extend(["/dev/mqueue", "/dev/shm"].map(|path| Step::Bind {
+            source: Source::Host(path.into()),
+            target: path.into(),
+            attributes: hardened,
+        }));
+    } else {
         plan.push(filesystem("mqueue", "/dev/mqueue", "", hardened));
+        plan.push(Step::Bind {
+            source: Source::Host(container.ground.shared_memory()),
+            target: "/dev/shm".into(),
+            attributes: hardened,
+        });
     }
-    plan.push(filesystem(
-        "tmpfs",
-        "/dev/shm",
-        "mode=1777,size=67108864",
-        hardened,
-    ));
     let links = [
         ("/dev/ptmx", "pts/ptmx"),
         ("/dev/fd", "/proc/self/fd"),
@@ -314,7 +321,13 @@ impl Lowering<'_> {
         }
     }
 
-    fn privileged(&self) -> bool {
+    /// `/proc` and `/sys` without anything hidden.
+    fn unmasked(&self) -> bool {
+        let context = self.spec.security_context.as_ref();
+        context.is_some_and(|context| context.proc_mount == Some(ProcMount::Unmasked))
+    }
+
+    pub(super) fn privileged(&self) -> bool {
         self.spec
             .security_context
             .as_ref()

@@ -12,6 +12,7 @@ use crate::model::Pod;
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
 use crate::model::hostname::PodHostname;
 use crate::model::hosts::{host_network_hosts, pod_hosts};
+use crate::model::sysctl::normalize;
 use crate::node::volumes::{Place, in_scratch};
 
 /// The name that ends domains of pods with a subdomain.
@@ -84,8 +85,11 @@ pub(crate) fn namespaces(pod: &Pod) -> Namespaces {
 }
 
 /// Who pause is.
-pub(crate) fn user(rootless: bool) -> User {
-    if rootless { User::Single } else { User::Host }
+pub(crate) fn user(ground: &Ground) -> User {
+    match ground.users {
+        Some(_) => User::Single,
+        None => User::Host,
+    }
 }
 
 /// Its steps.
@@ -100,6 +104,14 @@ pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
         attributes: Attributes::NOSUID | Attributes::NODEV,
     });
     files(&mut plan, pod, ground, &name)?;
+    if pod.spec.host_ipc != Some(true) {
+        plan.push(Step::Filesystem {
+            kind: "tmpfs".into(),
+            options: "mode=1777,size=67108864".into(),
+            target: ground.shared_memory(),
+            attributes: Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC,
+        });
+    }
     volumes(&mut plan, pod, ground);
     if pod.spec.host_network != Some(true) {
         let fqdn = pod.spec.set_hostname_as_fqdn == Some(true);
@@ -112,10 +124,20 @@ pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
         .iter()
         .flat_map(|context| &context.sysctls);
     plan.extend(sysctls.map(|sysctl| Step::Sysctl {
-        name: sysctl.name.clone(),
+        name: slashes(&sysctl.name),
         value: sysctl.value.clone(),
     }));
     Ok(plan)
+}
+
+/// The path below `/proc/sys` of a name with dots or slashes between its parts.
+fn slashes(name: &str) -> String {
+    let swapped = |character| match character {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    normalize(name).chars().map(swapped).collect()
 }
 
 /// What every container finds in its `/etc`.
@@ -155,6 +177,7 @@ fn files(plan: &mut Plan, pod: &Pod, ground: &Ground, name: &PodHostname) -> Res
 
 /// The volumes that are not on disk.
 fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
+    let group = fs_group(pod);
     for volume in &pod.spec.volumes {
         let path = in_scratch(&ground.scratch, &volume.name);
         let mode = match Place::of(volume) {
@@ -170,7 +193,21 @@ fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
         if let Some(Place::Memory(limit)) = Place::of(volume) {
             memory(plan, &path, limit);
         }
+        // What is made of objects gets its group with its files.
+        let group = group.filter(|_| Place::of(volume) != Some(Place::Content));
+        plan.extend(group.map(|gid| Step::Owner {
+            path,
+            uid: 0,
+            gid,
+            mode: 0o2777,
+        }));
     }
+}
+
+/// The group that owns the pod's volumes. One that is no id is refused with the first container.
+pub(crate) fn fs_group(pod: &Pod) -> Option<u32> {
+    let context = pod.spec.security_context.as_ref()?;
+    u32::try_from(context.fs_group?).ok()
 }
 
 fn memory(plan: &mut Plan, target: &Path, size: Option<i64>) {

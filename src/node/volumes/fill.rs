@@ -76,7 +76,8 @@ impl Resident {
         let scratch = scratch.map_err(|error| Arc::from(error.to_string()))?;
         for volume in self.pod.spec.volumes.iter().filter(content) {
             let place = in_scratch(&scratch.path(), &volume.name);
-            let directory = AtomicDirectory::new(place).group(fs_group(&self.pod, host.rootless));
+            let directory =
+                AtomicDirectory::new(place).group(fs_group(&self.pod, host.is_rootless()));
             let written = self
                 .payload(host, volume)
                 .and_then(|files| directory.write(&files));

@@ -60,14 +60,18 @@ pub(super) fn in_scratch(scratch: &Path, volume: &str) -> PathBuf {
 }
 
 /// Makes the emptyDir volumes of a pod that are not there yet: open to everybody, as the kubelet's are, in a directory that
-/// only this user can enter.
-pub(super) fn make(directory: &Path, pod: &Pod) -> Result<()> {
+/// only this user can enter. With an fsGroup they are that group's, and so is what is made in them.
+pub(super) fn make(directory: &Path, pod: &Pod, group: Option<u32>) -> Result<()> {
     let on_disk = |volume: &&Volume| Place::of(volume) == Some(Place::Empty);
     for volume in pod.spec.volumes.iter().filter(on_disk) {
         let path = directory.join(&volume.name);
         if !path.is_dir() {
             make_directory(&path)?;
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).map_err(|why| {
+            let opened = std::os::unix::fs::chown(&path, None, group).and_then(|()| {
+                let mode = if group.is_some() { 0o2777 } else { 0o777 };
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(mode))
+            });
+            opened.map_err(|why| {
                 Error::io(
                     format!("open the volume {} to everybody", path.display()),
                     why,

@@ -118,8 +118,8 @@ pub fn fchmod(fd: i32, mode: u32) -> Result<()> {
     brief(number::FCHMOD, fd as usize, mode as usize, 0).map(drop)
 }
 
-/// Type and permission bits.
-pub fn mode(fd: i32) -> Result<u32> {
+/// `struct statx`: type, permissions and device.
+fn statx(fd: i32) -> Result<[u64; 32]> {
     const STATX_TYPE_AND_MODE: usize = 3;
     let mut answer = [0u64; 32];
     let pointer = answer.as_mut_ptr() as usize;
@@ -134,8 +134,19 @@ pub fn mode(fd: i32) -> Result<u32> {
             0,
         ],
     )?;
+    Ok(answer)
+}
+
+/// Type and permission bits.
+pub fn mode(fd: i32) -> Result<u32> {
     // stx_mode is the upper half of the fourth 64-bit word.
-    Ok((answer[3] >> 32) as u32 & 0xffff)
+    Ok((statx(fd)?[3] >> 32) as u32 & 0xffff)
+}
+
+/// Is it `/dev/null`, whatever its path?
+pub fn is_null(fd: i32) -> Result<bool> {
+    const MAJOR_1_MINOR_3: u64 = 1 | 3 << 32;
+    Ok(mode(fd)? & 0o170000 == 0o020000 && statx(fd)?[16] == MAJOR_1_MINOR_3)
 }
 
 pub fn is_directory(fd: i32) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use podlife::linux::Capabilities;
 use podlife::linux::pause::Key;
-use podlife::linux::pause::plan::{Credentials, Plan};
+use podlife::linux::pause::plan::{Credentials, Filter, Plan};
 
 use super::{container_with, root_with};
 use crate::sandbox::{TestPod, shell};
@@ -17,7 +17,6 @@ fn confined(credentials: &Credentials) -> Plan {
 }
 
 #[test]
-#[cfg(feature = "seccomp")]
 fn cve_2022_0185_runtime_default_gives_no_user_namespace() {
     use podlife::linux::seccomp::Profile;
     let mut pod = TestPod::new();
@@ -34,7 +33,10 @@ fn cve_2022_0185_runtime_default_gives_no_user_namespace() {
         .unwrap();
     for no_new_privileges in [false, true] {
         let closed = Credentials {
-            seccomp: Some(program.bytes()),
+            seccomp: Some(Filter {
+                program: program.bytes(),
+                flags: 0,
+            }),
             no_new_privileges,
             ..open.clone()
         };
@@ -45,7 +47,6 @@ fn cve_2022_0185_runtime_default_gives_no_user_namespace() {
 
 /// Nor by `clone`, or by `clone3`, whose flags no filter can see: it answers that there is no such call.
 #[test]
-#[cfg(feature = "seccomp")]
 fn cve_2022_0185_nor_does_any_other_call_give_one() {
     use podlife::linux::seccomp::{Action, Profile};
     let profile = Profile::runtime_default(Capabilities::CONTAINER);

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use podlife::linux::pause::plan::{
-    Attributes, CapabilityBits, Credentials, Namespaces, Plan, Source, Step,
+    Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Source, Step,
 };
 use podlife::linux::pause::{Input, Key, Output, Start};
 
@@ -127,6 +127,26 @@ fn paths_can_be_masked_and_made_read_only() {
     let script =
         "wc -c < /proc/uptime; ls /proc/sys | wc -l; touch /tmp/x 2>/dev/null || echo read-only";
     assert_eq!(run(host_with(steps), script), "0\n0\nread-only\n");
+}
+
+/// Where the host's own `/dev/null` is another file, nothing is shown through it.
+#[test]
+fn what_masks_a_file_must_be_the_real_null() {
+    let mut pod = TestPod::new();
+    let mut plan = Plan::new(Namespaces::MOUNT);
+    plan.push(Step::Propagation("/".into(), Propagation::Private))
+        .push(Step::Bind {
+            source: Source::Host("/etc/passwd".into()),
+            target: "/dev/null".into(),
+            attributes: Attributes::NONE,
+        })
+        .push(Step::Mask("/proc/uptime".into()));
+    plan.execute(["/bin/true"], ["PATH=/bin"]).unwrap();
+    let error = pod.failure(FIRST, &plan);
+    assert!(
+        error.to_string().starts_with("could not mask /proc/uptime"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -326,7 +346,10 @@ fn credentials_are_dropped_in_an_order_that_works() {
             inheritable: CapabilityBits(NET_BIND),
             ambient: CapabilityBits(NET_BIND),
             no_new_privileges,
-            seccomp: Some(allow.clone()),
+            seccomp: Some(Filter {
+                program: allow.clone(),
+                flags: 0,
+            }),
         });
         let key = Key::container(0, attempt as u32);
         let (_, text) = TestPod::new().run(key, &shell(plan, script));
