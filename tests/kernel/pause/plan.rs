@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use podlife::linux::pause::plan::{
-    Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Source, Step,
+    Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Propagation, Source, Step,
 };
 use podlife::linux::pause::{Input, Key, Output, Start};
 
