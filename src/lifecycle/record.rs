@@ -264,6 +264,11 @@ impl ContainerRecord {
         self.reserved
     }
 
+    /// The restart count of the next attempt.
+    pub fn next_count(&self) -> u32 {
+        self.next_count
+    }
+
     /// Why the last try to start it failed, until one succeeds.
     pub fn start_error(&self) -> Option<&Failure> {
         self.start_error.as_ref()

@@ -264,8 +264,6 @@ fn is_default(known: &str, value: &Value) -> bool {
                 .is_some_and(|policies| policies.iter().all(idle));
         }
         "spec.schedulerName" => "default-scheduler",
-        "container.terminationMessagePath" => "/dev/termination-log",
-        "container.terminationMessagePolicy" => "File",
         _ => return false,
     };
     value == word
@@ -435,8 +433,8 @@ pub const TABLE: &[Row] = &[
     enforced("container.startupProbe.grpc"),
     idle("container.stdin", NOT_YET),
     idle("container.stdinOnce", NOT_YET),
-    idle("container.terminationMessagePath", NOT_YET),
-    idle("container.terminationMessagePolicy", NOT_YET),
+    enforced("container.terminationMessagePath"),
+    enforced("container.terminationMessagePolicy"),
     idle("container.tty", NOT_YET),
     refused("container.volumeDevices", FOREIGN),
     enforced("container.volumeMounts"),

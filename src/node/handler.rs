@@ -177,7 +177,9 @@ impl Resident {
         command: &Command,
     ) -> Result<Exec> {
         let attempted = "run a command in the container";
-        let plan = self.lowered(host, container, |lowering| lowering.inside(&command.argv));
+        let plan = self.lowered(host, (container, attempt), |lowering| {
+            lowering.inside(&command.argv)
+        });
         let plan =
             plan.map_err(|failure| Error::new(Kind::Invalid, attempted, &*failure.message))?;
         self.execs += 1;

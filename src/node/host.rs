@@ -11,6 +11,7 @@ use super::admission::Admission;
 use super::event::{Degraded, EventKind, Ring};
 use super::handle::WatchQueue;
 use super::id::Ids;
+use super::logs::Bounds;
 use super::lower::seccomp::Profiles;
 use super::lower::{self, Ground, SecurityModules};
 use super::objects::ObjectStore;
@@ -46,6 +47,7 @@ pub(super) struct Host {
     pub(super) program: Program,
     pub(super) cgroups: Cgroups,
     pub(super) enforcement: Enforcement,
+    pub(super) log_bounds: Bounds,
     pub(super) state: Option<StateDirectory>,
     /// ConfigMaps and Secrets.
     pub(super) objects: ObjectStore,
@@ -137,6 +139,7 @@ impl Host {
             program: Program::load()?,
             cgroups,
             enforcement: options.enforcement,
+            log_bounds: options.log_bounds,
             state,
             objects,
             allocatable: allocatable(),

@@ -31,6 +31,7 @@ mod rootfs;
 mod run;
 mod sandbox;
 mod store;
+mod termination;
 mod turn;
 pub mod volumes;
 mod waiting;

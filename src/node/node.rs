@@ -292,6 +292,7 @@ impl Node {
                 objects: self.host.objects.of(namespace),
                 allocatable: &self.host.allocatable,
                 options: &options,
+                attempt: 0,
             };
             let plan = lowering.container();
             let plan =
@@ -321,8 +322,7 @@ impl Node {
             None => runs.nth(usize::from(options.previous)),
         };
         let run = run.ok_or_else(|| Error::new(Kind::Conflict, attempt(), "it has not run yet"))?;
-        let (file, source) = run.log.open()?;
-        Logs::open(file, source, options)
+        run.log.open(options)
     }
 
     /// Events behind a cursor that are still there.

@@ -1,7 +1,6 @@
 //! What pause reports, told to the pod's machine.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::host::{Due, Host};
@@ -65,10 +64,21 @@ impl Resident {
                 self.exited(host, key, exit, started, ended);
             }
             Report::Exited { key, exit, .. } => self.exec_exited(host, key, exit),
-            Report::OutputEnded { key, .. } => self.output_ended(key),
+            Report::OutputEnded { key, .. } => self.output_ended(host, key),
+            Report::LogFull(key) => {
+                if let Some((index, attempt)) = named(key) {
+                    self.log_full(index, attempt);
+                }
+            }
+            Report::Rotated(key) => {
+                let run = named(key).and_then(|(index, attempt)| self.run(index, attempt));
+                if let Some(run) = run {
+                    run.log.rotated();
+                }
+            }
             Report::Socket { ticket, socket } => self.socket_made(host, ticket, socket),
             // A signal to what has ended, an acknowledgement of what is forgotten.
-            Report::Rotated(_) | Report::Listed | Report::Refused { .. } | Report::Closed => {}
+            Report::Listed | Report::Refused { .. } | Report::Closed => {}
         }
     }
 
@@ -182,21 +192,17 @@ impl Resident {
         };
         let exit = exit_of(exit, reason, started, ended);
         match self.run(index, attempt) {
-            Some(run) if !run.log.ended.load(Ordering::Acquire) => {
+            Some(run) if !run.log.has_ended() => {
                 let until = Clock::mono() + DRAIN;
                 run.exit = Some((exit, until));
                 host.schedule(until, Due::Drained(self.id));
             }
-            _ => self.tell(Input::Exited {
-                container: index,
-                attempt,
-                exit,
-            }),
+            _ => self.tell_exit(host, index, attempt, exit),
         }
     }
 
     /// All output of a process is in its log.
-    fn output_ended(&mut self, key: Key) {
+    fn output_ended(&mut self, host: &Host, key: Key) {
         let Some((index, attempt)) = named(key).filter(|_| key.exec == 0) else {
             return;
         };
@@ -205,16 +211,12 @@ impl Resident {
         };
         run.log.end();
         if let Some((exit, _)) = run.exit.take() {
-            self.tell(Input::Exited {
-                container: index,
-                attempt,
-                exit,
-            });
+            self.tell_exit(host, index, attempt, exit);
         }
     }
 
     /// Exits whose output does not end are told all the same.
-    pub(super) fn drained(&mut self) {
+    pub(super) fn drained(&mut self, host: &Host) {
         let now = Clock::mono();
         for index in 0..self.sites.len() {
             for run in 0..self.sites[index].runs.len() {
@@ -222,11 +224,7 @@ impl Resident {
                 let attempt = run.attempt;
                 if let Some((exit, _)) = run.exit.take_if(|(_, until)| *until <= now) {
                     let container = ContainerIndex(index as u16);
-                    self.tell(Input::Exited {
-                        container,
-                        attempt,
-                        exit,
-                    });
+                    self.tell_exit(host, container, attempt, exit);
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Node;
 use super::lower::seccomp::Profiles;
+use super::logs::Bounds;
 use super::rootfs::{Images, Rootfs};
 use crate::Result;
 use crate::linux::cgroup::Enforcement;
@@ -35,6 +36,7 @@ pub struct NodeOptions {
     pub(super) seccomp: Profiles,
     pub(super) apparmor_default: Option<String>,
     pub(super) sysctls: Vec<String>,
+    pub(super) log_bounds: Bounds,
 }
 
 impl Default for NodeOptions {
@@ -49,6 +51,7 @@ impl Default for NodeOptions {
             seccomp: Profiles::default(),
             apparmor_default: None,
             sysctls: Vec::new(),
+            log_bounds: Bounds::default(),
         }
     }
 }
@@ -120,6 +123,18 @@ impl NodeOptions {
         patterns: impl IntoIterator<Item = S>,
     ) -> NodeOptions {
         self.sysctls.extend(patterns.into_iter().map(Into::into));
+    /// Bytes after which another piece of a run's log is begun; 10 MiB unless said otherwise. The kubelet's
+    /// `containerLogMaxSize`.
+    pub fn log_max_size(mut self, bytes: u64) -> NodeOptions {
+        self.log_bounds.size = bytes.max(1);
+        self
+    }
+
+    /// How many pieces of a run's log are kept, the one that is written included; 5 unless said otherwise, at least 2. The kubelet's
+    /// `containerLogMaxFiles`. The oldest goes when one more is begun; an ephemeral Node, whose logs are in memory, keeps as many
+    /// bytes.
+    pub fn log_max_files(mut self, count: u32) -> NodeOptions {
+        self.log_bounds.files = count.max(2);
         self
     }
 

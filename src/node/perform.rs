@@ -64,6 +64,7 @@ impl Resident {
                 Some(Outcome::Done)
             }
             Action::Acknowledge { container, attempt } => {
+                self.forget_message(host, container, attempt);
                 self.ask(&Request::Acknowledge(key(container, attempt)));
                 Some(Outcome::Done)
             }

@@ -2,21 +2,26 @@
 
 use std::time::Duration;
 
-use super::PodId;
+use super::{PodId, PodName};
 
 use super::event::EventKind;
 use super::host::{Host, Watched};
+use super::logs::Log;
 use super::lower::sandbox::{Pids, REAPER};
 use super::node::Node;
 use super::resident::{Resident, key};
 use super::run::Run;
 use super::sandbox::Sandbox;
 use super::store::Found;
-use crate::lifecycle::{ContainerIndex, Observed, PodMachine, SandboxVerdict, Verdict};
+use super::termination::Ended;
+use super::volumes::Scratch;
+use crate::lifecycle::{ContainerIndex, Observed, PodMachine, Record, SandboxVerdict, Verdict};
 use crate::linux::Clock;
 use crate::linux::pause::{Connection, Key, Pause, Report, Request};
+use crate::linux::process::Identity;
 use crate::linux::reactor::Interest;
 
+use crate::model::Pod;
 use crate::{Error, Kind, Result};
 
 /// So long a pause may take to say what it knows. It answers within microseconds, unless it is stopped.
@@ -95,6 +100,8 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
         }
     }
     let record = found.saved.record;
+    let pause = connected.as_ref().map(|(_, identity)| identity);
+    known.hear_last_words(host, (id, &pod), &record, pause);
     known.complete(record.in_doubt(), &untold);
     let attempt = record.sandbox_in_doubt();
     let attempts = std::mem::take(&mut known.attempts);
@@ -114,6 +121,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
             resident.end_execs(host, &known.execs);
+            resident.go_on_rotating();
             // The Node before may have been killed between keeping an object and writing what is made of it.
             if let Err(why) = resident.fill_volumes(host) {
                 host.tell(id, &resident.name, EventKind::FailedMount(why));
@@ -236,6 +244,38 @@ impl Known {
         }
     }
 
+    /// What containers said that ended while nobody was there.
+    fn hear_last_words(
+        &mut self,
+        host: &Host,
+        (id, pod): (PodId, &Pod),
+        record: &Record,
+        pause: Option<&Identity>,
+    ) {
+        let scratch = pause.and_then(|pause| Scratch::open(pause, host.scratch()).ok());
+        for (index, attempt, verdict) in &mut self.attempts {
+            let (Verdict::Exited(exit), Some(known)) = (verdict, record.container(*index)) else {
+                continue;
+            };
+            let number = *attempt;
+            let on_record = known.attempts().iter().find(|known| known.number == number);
+            let restart_count = on_record.map_or(known.next_count(), |known| known.restart_count);
+            let path = host
+                .state
+                .as_ref()
+                .map(|state| state.log(id, &PodName::of(pod), known.name(), restart_count));
+            let log = path.map(|path| Log::at(path, host.log_bounds));
+            let ended = Ended {
+                pod,
+                name: known.name(),
+                attempt: number,
+                log: log.as_ref(),
+                scratch: scratch.as_ref(),
+            };
+            *exit = ended.with_message(exit.clone());
+        }
+    }
+
     fn attempt(&mut self, key: Key, verdict: Verdict) {
         if let Some((container, attempt)) = super::observe::named(key) {
             // What is told last is true: an exit may come between the lines of the list.
@@ -257,7 +297,8 @@ impl Resident {
                 .container(container)
                 .map(|record| record.attempts().to_vec());
             for attempt in attempts.unwrap_or_default().iter().rev() {
-                let log = self.log_on_disk(host, container, attempt.restart_count);
+                let path = self.log_path(host, container, attempt.restart_count);
+                let mut log = Log::at(path.unwrap_or_default(), host.log_bounds);
                 let exited = matches!(attempt.state, crate::lifecycle::AttemptState::Exited(_));
                 if exited || finished.contains(&key(container, attempt.number)) {
                     log.end();
@@ -269,6 +310,18 @@ impl Resident {
                     log,
                     exit: None,
                 });
+            }
+        }
+    }
+
+    /// What the Node before had begun: the logger is asked again, and answers once more.
+    fn go_on_rotating(&mut self) {
+        for index in 0..self.sites.len() {
+            let begun = |run: &&Run| !run.log.has_ended() && run.log.is_half_rotated();
+            let runs = self.sites[index].runs.iter().filter(begun);
+            let attempts: Vec<u32> = runs.map(|run| run.attempt).collect();
+            for attempt in attempts {
+                self.log_full(ContainerIndex(index as u16), attempt);
             }
         }
     }

@@ -84,15 +84,7 @@ impl Resident {
         options: PodOptions,
         machine: PodMachine,
     ) -> Resident {
-        let name = PodName {
-            namespace: pod
-                .metadata
-                .namespace
-                .as_deref()
-                .unwrap_or("default")
-                .into(),
-            name: pod.metadata.name.as_deref().unwrap_or_default().into(),
-        };
+        let name = PodName::of(&pod);
         let mut resident = Resident {
             id,
             name,
@@ -199,7 +191,7 @@ impl Resident {
     pub(super) fn lowered<T>(
         &self,
         host: &Host,
-        index: ContainerIndex,
+        (index, attempt): (ContainerIndex, u32),
         of: impl FnOnce(&Lowering<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let site = &self.sites[index.as_usize()];
@@ -217,6 +209,7 @@ impl Resident {
             objects: host.objects.of(&self.name.namespace),
             allocatable: &host.allocatable,
             options: &self.options,
+            attempt,
         })
     }
 
@@ -288,7 +281,7 @@ impl Site {
             .into_iter()
             .partition(|run| run.attempt == attempt);
         self.runs = left;
-        for run in gone {
+        for mut run in gone {
             if !self.runs.iter().any(|other| other.log.is(&run.log)) {
                 run.log.remove();
             }

@@ -189,7 +189,7 @@ impl Resident {
             }
         }
         // Nobody writes logs any more; who follows one need not wait for it.
-        for run in self.sites.iter().flat_map(|site| &site.runs) {
+        for run in self.sites.iter_mut().flat_map(|site| &mut site.runs) {
             run.log.end();
         }
         let ending = sandbox.ending?;

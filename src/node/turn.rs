@@ -108,7 +108,7 @@ impl Node {
                     resident.tell(Input::Tick);
                 }
                 Due::Work(_, work) => resident.work_due(work),
-                Due::Drained(_) => resident.drained(),
+                Due::Drained(_) => resident.drained(&self.host),
                 Due::Teardown(_) => resident.tear_down_again(&mut self.host),
             }
             self.pump(id, budget);

@@ -58,6 +58,7 @@ impl Unsent {
     pub const EXITED: u8 = 4;
     pub const OUTPUT_ENDED: u8 = 8;
     pub const ROTATED: u8 = 16;
+    pub const LOG_FULL: u8 = 32;
 
     pub fn add(&mut self, bit: u8) {
         self.0 |= bit;
@@ -151,6 +152,7 @@ impl Entry {
                 ended,
             },
             (Unsent::ROTATED, _) => Report::Rotated { key },
+            (Unsent::LOG_FULL, _) => Report::LogFull { key },
             _ => Report::OutputEnded {
                 key,
                 complete: self.output != Output::Lost,

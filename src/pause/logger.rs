@@ -33,7 +33,13 @@ impl Client {
     }
 
     /// The writing ends of new pipes for the streams wanted.
-    pub fn copy(&self, key: Key, wanted: [bool; 2], file: &Fd) -> Result<[Option<Fd>; 2]> {
+    pub fn copy(
+        &self,
+        key: Key,
+        wanted: [bool; 2],
+        file: &Fd,
+        log_size: u64,
+    ) -> Result<[Option<Fd>; 2]> {
         let mut writers = [None, None];
         let mut readers = [None, None];
         for stream in 0..2 {
@@ -60,6 +66,7 @@ impl Client {
             key,
             join: None,
             carried,
+            log_size,
         };
         channel::send(self.socket.raw(), &request.encode(), &fds[..count])?;
         Ok(writers)
@@ -91,12 +98,21 @@ fn run(socket: Fd) -> ! {
 /// The log of one process.
 struct Log {
     key: Key,
-    file: Fd,
+    sink: Sink,
     pipes: [Option<Pipe>; 2],
+}
+
+/// The file of a log.
+struct Sink {
+    file: Fd,
     /// Bytes of content that could not be written.
     dropped: u64,
     /// The file ends in the middle of a line.
     torn: bool,
+    /// After so many bytes the Node is told; 0 is never.
+    size: u64,
+    /// Since it was told last, or the file is new.
+    written: u64,
 }
 
 /// One stream, and what of it is not yet a line.
@@ -159,7 +175,15 @@ impl Logger {
             return;
         }
         match (Request::decode(&bytes[..size]), received.take(0)) {
-            (Ok(Request::Start { key, carried, .. }), Some(file)) => {
+            (
+                Ok(Request::Start {
+                    key,
+                    carried,
+                    log_size,
+                    ..
+                }),
+                Some(file),
+            ) => {
                 let mut next = 0;
                 let pipes = [Carried::LOG_STDOUT, Carried::LOG_STDERR].map(|bit| {
                     next += usize::from(carried.has(bit));
@@ -169,14 +193,21 @@ impl Logger {
                         None
                     }
                 });
-                self.add(key, file, pipes);
+                let sink = Sink {
+                    file,
+                    dropped: 0,
+                    torn: false,
+                    size: log_size,
+                    written: 0,
+                };
+                self.add(key, sink, pipes);
             }
             (Ok(Request::Rotate { key }), Some(file)) => self.rotate(key, file),
             _ => {}
         }
     }
 
-    fn add(&mut self, key: Key, file: Fd, pipes: [Option<Fd>; 2]) {
+    fn add(&mut self, key: Key, sink: Sink, pipes: [Option<Fd>; 2]) {
         let Some(index) = self.logs.vacant() else {
             return tell(Report::OutputEnded {
                 key,
@@ -195,23 +226,15 @@ impl Logger {
                 filled: 0,
             })
         });
-        self.logs.put(
-            index,
-            Log {
-                key,
-                file,
-                pipes,
-                dropped: 0,
-                torn: false,
-            },
-        );
+        self.logs.put(index, Log { key, sink, pipes });
         self.close_if_ended(index);
     }
 
     fn rotate(&mut self, key: Key, file: Fd) {
         if let Some(log) = self.logs.iter_mut().find(|log| log.key == key) {
-            log.file = file;
-            log.torn = false;
+            log.sink.file = file;
+            log.sink.torn = false;
+            log.sink.written = 0;
         }
         tell(Report::Rotated { key });
     }
@@ -246,26 +269,17 @@ impl Logger {
                 pipe.filled += size;
                 pipe.filled = split(pipe.buffer, pipe.filled, |tag, content| {
                     if !self.output.has_room(content) {
-                        write_out(
-                            &log.file,
-                            &mut self.output,
-                            &mut log.dropped,
-                            &mut log.torn,
-                            wall,
-                        );
+                        log.sink.write_out(&mut self.output, wall);
                     }
                     self.output.add(wall, which, tag, content);
                 });
             }
             Err(_) => return,
         }
-        write_out(
-            &log.file,
-            &mut self.output,
-            &mut log.dropped,
-            &mut log.torn,
-            wall,
-        );
+        log.sink.write_out(&mut self.output, wall);
+        if log.sink.is_full() {
+            tell(Report::LogFull { key: log.key });
+        }
         self.close_if_ended(index);
     }
 
@@ -329,59 +343,71 @@ impl Lines {
     }
 }
 
-/// Writes the lines. What finds no space is counted, and told in a line of its own when there is space again.
-fn write_out(file: &Fd, lines: &mut Lines, dropped: &mut u64, torn: &mut bool, wall: i64) {
-    if *dropped > 0 && note(file, *dropped, torn, wall) {
-        *dropped = 0;
-    }
-    if lines.used > 0 && (*dropped > 0 || !put(file, &lines.memory[..lines.used], torn)) {
-        *dropped += lines.content;
-    }
-    lines.used = 0;
-    lines.content = 0;
-}
-
-/// All of it or not; what stood there before is ended first if it was cut off.
-fn put(file: &Fd, bytes: &[u8], torn: &mut bool) -> bool {
-    if *torn && kernel::write(file.raw(), b"\n") != Ok(1) {
-        return false;
-    }
-    *torn = false;
-    let mut left = bytes;
-    while !left.is_empty() {
-        match kernel::write(file.raw(), left) {
-            Ok(written) => left = &left[written..],
-            Err(Errno::EINTR) => {}
-            Err(_) => break,
+impl Sink {
+    /// Writes the lines. What finds no space is counted, and told in a line of its own when there is space again.
+    fn write_out(&mut self, lines: &mut Lines, wall: i64) {
+        if self.dropped > 0 && self.note(wall) {
+            self.dropped = 0;
         }
+        if lines.used > 0 && (self.dropped > 0 || !self.put(&lines.memory[..lines.used])) {
+            self.dropped += lines.content;
+        }
+        lines.used = 0;
+        lines.content = 0;
     }
-    *torn = !left.is_empty() && left.len() < bytes.len();
-    left.is_empty()
-}
 
-fn note(file: &Fd, dropped: u64, torn: &mut bool, wall: i64) -> bool {
-    const BEFORE: &[u8] = b"podlife: ";
-    const AFTER: &[u8] = b" bytes of output are missing here: the log could not be written\n";
-    let mut text = [0; line::PREFIX_SIZE + 20 + BEFORE.len() + AFTER.len()];
-    let mut used = 0;
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    let mut rest = dropped;
-    while rest > 0 {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    /// True once for each piece of that size.
+    fn is_full(&mut self) -> bool {
+        let full = self.size > 0 && self.written >= self.size;
+        if full {
+            self.written = 0;
+        }
+        full
     }
-    for piece in [
-        &line::prefix(wall, Stream::Stderr, Tag::Full)[..],
-        BEFORE,
-        &digits[first..],
-        AFTER,
-    ] {
-        text[used..used + piece.len()].copy_from_slice(piece);
-        used += piece.len();
+
+    /// All of it or not; what stood there before is ended first if it was cut off.
+    fn put(&mut self, bytes: &[u8]) -> bool {
+        if self.torn && kernel::write(self.file.raw(), b"\n") != Ok(1) {
+            return false;
+        }
+        self.torn = false;
+        let mut left = bytes;
+        while !left.is_empty() {
+            match kernel::write(self.file.raw(), left) {
+                Ok(written) => left = &left[written..],
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        self.written += (bytes.len() - left.len()) as u64;
+        self.torn = !left.is_empty() && left.len() < bytes.len();
+        left.is_empty()
     }
-    put(file, &text[..used], torn)
+
+    fn note(&mut self, wall: i64) -> bool {
+        const BEFORE: &[u8] = b"podlife: ";
+        const AFTER: &[u8] = b" bytes of output are missing here: the log could not be written\n";
+        let mut text = [0; line::PREFIX_SIZE + 20 + BEFORE.len() + AFTER.len()];
+        let mut used = 0;
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut rest = self.dropped;
+        while rest > 0 {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        for piece in [
+            &line::prefix(wall, Stream::Stderr, Tag::Full)[..],
+            BEFORE,
+            &digits[first..],
+            AFTER,
+        ] {
+            text[used..used + piece.len()].copy_from_slice(piece);
+            used += piece.len();
+        }
+        self.put(&text[..used])
+    }
 }
 
 /// Pause always reads; if it is gone, nobody wants to know.

@@ -43,6 +43,8 @@ pub struct Start<'a> {
     pub stderr: Output<'a>,
     /// The log file of an [`Output::Log`], opened for appending.
     pub log: Option<BorrowedFd<'a>>,
+    /// After so many bytes in the log file comes [`Report::LogFull`], again and again; 0 is never.
+    pub log_size: u64,
 }
 
 impl<'a> Start<'a> {
@@ -57,6 +59,7 @@ impl<'a> Start<'a> {
             stdout: Output::Null,
             stderr: Output::Null,
             log: None,
+            log_size: 0,
         }
     }
 }
@@ -165,6 +168,8 @@ pub enum Report {
         /// False: the logger was killed, and what it had not written is lost.
         complete: bool,
     },
+    /// So many bytes as the start said are in the log file, or came since this was told last.
+    LogFull(Key),
     /// The old log file is complete and closed.
     Rotated(Key),
     /// A socket in the pod's network namespace.
@@ -324,6 +329,7 @@ impl Connection {
                 key: start.key,
                 join: start.target,
                 carried,
+                log_size: start.log_size,
             },
             &fds,
         )
@@ -389,6 +395,7 @@ fn translate(report: wire::Report, fd: Option<OwnedFd>) -> Option<Report> {
             ended: ended.into(),
         },
         wire::Report::OutputEnded { key, complete } => Report::OutputEnded { key, complete },
+        wire::Report::LogFull { key } => Report::LogFull(key),
         wire::Report::Rotated { key } => Report::Rotated(key),
         wire::Report::Socket { ticket, errno: 0 } => Report::Socket {
             ticket,

@@ -156,6 +156,8 @@ pub enum Request {
         join: Option<Key>,
         /// What travels along.
         carried: Carried,
+        /// After so many bytes in the log file comes [`Report::LogFull`]; 0 is never.
+        log_size: u64,
     },
     /// Send a signal to a process that was started.
     Signal {
@@ -234,6 +236,11 @@ pub enum Report {
         /// False: the logger was killed, and what it had not written is lost.
         complete: bool,
     },
+    /// So many bytes as the start said were written to the log file since it was begun, or since this was told last.
+    LogFull {
+        /// Whose.
+        key: Key,
+    },
     /// The old log file is complete and closed.
     Rotated {
         /// Which.
@@ -292,9 +299,15 @@ impl Request {
     pub fn encode(&self) -> [u8; MESSAGE_SIZE] {
         let words = Words::new(self.kind(), self.key());
         match *self {
-            Request::Start { join, carried, .. } => {
+            Request::Start {
+                join,
+                carried,
+                log_size,
+                ..
+            } => {
                 let mut words = words.with(0, carried.0).with(1, u32::from(join.is_some()));
                 words.put_key(Words::BODY + 2, join.unwrap_or_default());
+                words.put_long(Words::BODY + 5, log_size);
                 words
             }
             Request::Signal { signal, .. } => words.with(0, signal),
@@ -320,6 +333,7 @@ impl Request {
                 key,
                 join: (words.word(1) != 0).then(|| words.key(Words::BODY + 2)),
                 carried: Carried(words.word(0)),
+                log_size: words.long(5),
             },
             2 => Request::Signal {
                 key,
@@ -370,6 +384,7 @@ impl Report {
                 Words::new(8, none).with(0, ticket).with(1, errno as u32)
             }
             Report::Listed => Words::new(9, none),
+            Report::LogFull { key } => Words::new(11, key),
             Report::Refused {
                 request,
                 key,
@@ -419,6 +434,7 @@ impl Report {
                 key,
                 errno: words.word(1) as i32,
             },
+            11 => Report::LogFull { key },
             _ => return Err(Malformed),
         })
     }
@@ -446,12 +462,13 @@ mod tests {
     }
 
     fn request() -> impl Strategy<Value = Request> {
-        let start = (key(), proptest::option::of(key()), any::<u32>());
+        let start = (key(), proptest::option::of(key()), any::<(u32, u64)>());
         prop_oneof![
-            start.prop_map(|(key, join, carried)| Request::Start {
+            start.prop_map(|(key, join, (carried, log_size))| Request::Start {
                 key,
                 join,
-                carried: Carried(carried)
+                carried: Carried(carried),
+                log_size
             }),
             (key(), any::<u32>()).prop_map(|(key, signal)| Request::Signal { key, signal }),
             any::<[u32; 3]>().prop_map(|[ticket, family, kind]| Request::Socket {
@@ -482,6 +499,7 @@ mod tests {
             (key(), any::<bool>())
                 .prop_map(|(key, complete)| Report::OutputEnded { key, complete }),
             key().prop_map(|key| Report::Rotated { key }),
+            key().prop_map(|key| Report::LogFull { key }),
             any::<(u32, i32)>().prop_map(|(ticket, errno)| Report::Socket { ticket, errno }),
             Just(Report::Listed),
             (any::<u32>(), key(), any::<i32>()).prop_map(|(request, key, errno)| Report::Refused {

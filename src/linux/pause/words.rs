@@ -53,8 +53,12 @@ impl Words {
         self.0[Words::BODY + at]
     }
 
+    pub(super) fn long(&self, at: usize) -> u64 {
+        u64::from(self.word(at)) | u64::from(self.word(at + 1)) << 32
+    }
+
     pub(super) fn moment(&self, at: usize) -> At {
-        let long = |at: usize| u64::from(self.word(at)) | u64::from(self.word(at + 1)) << 32;
+        let long = |at| self.long(at);
         At {
             mono: long(at),
             wall: long(at + 2) as i64,

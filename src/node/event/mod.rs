@@ -11,7 +11,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::PodId;
-use crate::model::{ConditionType, Phase};
+use crate::model::{ConditionType, Phase, Pod};
 use crate::time::Now;
 
 pub use crate::lifecycle::{Cause, ContainerChange, KillReason, ProbeKind, SandboxChange};
@@ -44,6 +44,16 @@ pub struct PodName {
     pub namespace: Arc<str>,
     /// The name.
     pub name: Arc<str>,
+}
+
+impl PodName {
+    pub(super) fn of(pod: &Pod) -> PodName {
+        let meta = &pod.metadata;
+        PodName {
+            namespace: meta.namespace.as_deref().unwrap_or("default").into(),
+            name: meta.name.as_deref().unwrap_or_default().into(),
+        }
+    }
 }
 
 impl fmt::Display for PodName {

@@ -3,15 +3,21 @@
 //! Log files have the CRI form, one line of output each: `2026-01-02T12:00:00.000000000Z stdout F text`. `P` in place of
 //! `F` marks a piece of a line that goes on in the next entry of that stream.
 
+mod store;
+
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::unistd::{Whence, lseek};
+
+pub(super) use store::{Bounds, Log};
 
 use crate::model::log::{LogStreams, LogView, PodLogOptions, tail_offset};
 use crate::time::Wall;
@@ -81,11 +87,15 @@ impl LogOptions {
 #[derive(Debug)]
 pub struct Logs {
     file: File,
+    /// Pieces that come after it.
+    rest: VecDeque<File>,
     source: Source,
     changes: Option<Inotify>,
     options: LogOptions,
     offset: u64,
     input: Vec<u8>,
+    /// Up to the next line: its beginning is gone.
+    skipping: bool,
     output: Vec<u8>,
     given: usize,
     view: LogView,
@@ -101,23 +111,38 @@ pub(crate) struct Source {
 }
 
 impl Logs {
-    pub(crate) fn open(file: File, source: Source, options: LogOptions) -> Result<Logs> {
+    /// A log file in the CRI's form that somebody else writes, with its older pieces: files beside it that have its name, a dot
+    /// and a time, oldest first.
+    ///
+    /// # Errors
+    /// It cannot be opened or, with [`LogOptions::follow`], not be watched.
+    pub fn at(path: impl Into<PathBuf>, options: LogOptions) -> Result<Logs> {
+        Log::at(path.into(), Bounds::default()).open(options)
+    }
+
+    /// The last of `files` is the one that is written.
+    pub(crate) fn open(files: Vec<File>, source: Source, options: LogOptions) -> Result<Logs> {
+        let view = options.view();
+        let begun = match view.tail {
+            Some(lines) => begin(&files, lines),
+            None => Ok((0, 0)),
+        };
+        let (first, offset) = begun.map_err(|why| Error::io("read a log", why))?;
+        let mut rest: VecDeque<File> = files.into_iter().skip(first).collect();
+        let nothing = || Error::new(Kind::NotFound, "read a log", "there is none");
+        let file = rest.pop_front().ok_or_else(nothing)?;
         let changes = match options.follow {
             true => Some(watch(&file)?),
             false => None,
         };
-        let view = options.view();
-        let mut file = file;
-        let offset = match view.tail {
-            Some(lines) => tail_offset(&mut file, lines),
-            None => Ok(0),
-        };
         Ok(Logs {
             file,
+            rest,
             source,
             changes,
             options,
-            offset: offset.map_err(|why| Error::io("read a log", why))?,
+            offset,
+            skipping: false,
             input: Vec::new(),
             output: Vec::new(),
             given: 0,
@@ -127,6 +152,13 @@ impl Logs {
 
     /// Reads on in the file: false at its end.
     fn fill(&mut self) -> io::Result<bool> {
+        if self.source.path.is_none() {
+            let there = data_from(&self.file, self.offset);
+            if there > self.offset {
+                (self.offset, self.skipping) = (there, true);
+                self.input.clear();
+            }
+        }
         let start = self.input.len();
         self.input.resize(start + PIECE, 0);
         let count = self.file.read_at(&mut self.input[start..], self.offset);
@@ -142,6 +174,10 @@ impl Logs {
         let mut start = 0;
         while let Some(length) = input[start..].iter().position(|&byte| byte == b'\n') {
             let end = start + length + 1;
+            if std::mem::take(&mut self.skipping) {
+                start = end;
+                continue;
+            }
             let output = &mut self.output;
             self.view.show(&input[start..end], |_, bytes| {
                 output.extend_from_slice(bytes)
@@ -155,22 +191,45 @@ impl Logs {
         self.input = input;
     }
 
-    /// At the end of the file: goes on in the one that took its name, if it was rotated.
-    fn rotated(&mut self) -> io::Result<bool> {
-        let Some(path) = &self.source.path else {
+    /// At the end of the file: goes on in the next piece, if there is one.
+    fn next_piece(&mut self) -> io::Result<bool> {
+        if let Some(next) = self.rest.pop_front() {
+            self.go_on(next)?;
+            return Ok(true);
+        }
+        let Some(path) = self.source.path.clone().filter(|_| self.options.follow) else {
             return Ok(false);
         };
-        let Ok(there) = std::fs::metadata(path) else {
+        let Ok(there) = std::fs::metadata(&path) else {
             return Ok(false);
         };
-        let here = self.file.metadata()?;
-        if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
+        if is(&self.file.metadata()?, &there) {
             return Ok(false);
         }
-        self.file = File::open(path)?;
-        (self.offset, self.input) = (0, Vec::new());
-        self.changes = Some(watch(&self.file).map_err(io::Error::other)?);
+        // Now that it has another name it is whole; something may have been added since it was read.
+        if !self.fill()? {
+            let next = self.successor(&path)?;
+            self.go_on(next)?;
+        }
         Ok(true)
+    }
+
+    /// The piece after this one; the oldest there is if this one is gone already.
+    fn successor(&self, path: &Path) -> io::Result<File> {
+        let own = self.file.metadata()?;
+        let pieces = store::pieces(path);
+        let is_own = |piece: &PathBuf| std::fs::metadata(piece).is_ok_and(|there| is(&own, &there));
+        let next = pieces.iter().position(is_own).map_or(0, |at| at + 1);
+        File::open(pieces.get(next).map_or(path, PathBuf::as_path))
+    }
+
+    fn go_on(&mut self, next: File) -> io::Result<()> {
+        if self.options.follow {
+            self.changes = Some(watch(&next).map_err(io::Error::other)?);
+        }
+        (self.file, self.offset) = (next, 0);
+        self.input.clear();
+        Ok(())
     }
 
     /// Nothing more is there now: is that the end?
@@ -195,7 +254,7 @@ impl Read for Logs {
                 return Ok(0);
             }
             let ended = self.source.ended.load(Ordering::Acquire);
-            if self.fill()? || (self.options.follow && self.rotated()?) {
+            if self.fill()? || self.next_piece()? {
                 continue;
             }
             let end = self.at_end(ended);
@@ -219,6 +278,76 @@ impl AsFd for Logs {
             Some(changes) => changes.as_fd(),
             None => self.file.as_fd(),
         }
+    }
+}
+
+fn is(one: &std::fs::Metadata, other: &std::fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Which file the last `lines` lines begin in, and where in it.
+fn begin(files: &[File], lines: u64) -> io::Result<(usize, u64)> {
+    let mut missing = lines;
+    for (index, file) in files.iter().enumerate().rev() {
+        // What was given back is full of zeros, and may be very long.
+        let floor = data_from(file, 0);
+        let offset = floor + tail_offset(&mut Above { file, floor, at: 0 }, missing)?;
+        if offset > floor || index == 0 {
+            return Ok((index, offset));
+        }
+        let all = &mut Above { file, floor, at: 0 };
+        missing = missing.saturating_sub(newlines(all)?);
+        if missing == 0 {
+            return Ok((index, floor));
+        }
+    }
+    Ok((0, 0))
+}
+
+fn newlines(file: &mut impl Read) -> io::Result<u64> {
+    let (mut count, mut piece) = (0, vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(count),
+            size => count += piece[..size].iter().filter(|byte| **byte == b'\n').count() as u64,
+        }
+    }
+}
+
+/// Where there is something, from an offset on: before that, memory was given back.
+fn data_from(file: &File, offset: u64) -> u64 {
+    let found = i64::try_from(offset).ok();
+    let found = found.and_then(|offset| lseek(file, offset, Whence::SeekData).ok());
+    found
+        .and_then(|found| u64::try_from(found).ok())
+        .unwrap_or(offset)
+}
+
+/// The part of a file that begins at `floor`.
+struct Above<'f> {
+    file: &'f File,
+    floor: u64,
+    at: u64,
+}
+
+impl Read for Above<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.floor + self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Above<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let end = self.file.metadata()?.len().saturating_sub(self.floor);
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => end.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

@@ -31,7 +31,7 @@ impl Scratch {
             ended: ended.clone(),
         };
         (
-            Logs::open(File::open(&self.0).unwrap(), source, options).unwrap(),
+            Logs::open(vec![File::open(&self.0).unwrap()], source, options).unwrap(),
             ended,
         )
     }

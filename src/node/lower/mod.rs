@@ -104,6 +104,8 @@ pub(crate) struct Lowering<'a> {
     /// What the node can give to pods.
     pub(crate) allocatable: &'a ResourceList,
     pub(crate) options: &'a PodOptions,
+    /// The number of the container's attempt.
+    pub(crate) attempt: u32,
 }
 
 impl Lowering<'_> {

@@ -8,6 +8,7 @@ use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Attributes, Source, Step};
 use crate::model::ProcMount;
 use crate::node::rootfs::Base;
+use crate::node::termination::message_file;
 use crate::{Error, Kind};
 
 /// Hidden from every container that is not privileged, as by every runtime.
@@ -45,6 +46,13 @@ const DEVICES: [(&str, u32, u32); 6] = [
 /// Adds the steps from the host's file system to the container's.
 pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
     let privileged = container.privileged();
+    // Before there is a root: it is made in the pod's scratch file system.
+    let message = message(container);
+    plan.extend(message.iter().map(|(path, _)| Step::File {
+        path: path.clone(),
+        mode: 0o666,
+        bytes: Vec::new(),
+    }));
     base(plan, container)?;
     kernel(plan, container, privileged);
     devices(plan, container);
@@ -58,6 +66,11 @@ pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Fail
     }
     files(plan, container);
     volume::push(plan, container)?;
+    plan.extend(message.map(|(path, target)| Step::Bind {
+        source: Source::Host(path),
+        target,
+        attributes: Attributes::NONE,
+    }));
     if !privileged && !container.unmasked() {
         plan.extend(MASKED.map(|path| Step::Mask(path.into())));
         plan.extend(READ_ONLY.map(|path| Step::ReadOnly(path.into())));
@@ -72,6 +85,15 @@ pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Fail
     }
     plan.push(Step::Pivot);
     Ok(())
+}
+
+/// Where the termination message is, and where the container sees it.
+fn message(container: &Lowering<'_>) -> Option<(PathBuf, PathBuf)> {
+    let target = container.spec.termination_message_path.as_deref();
+    let target = target.filter(|path| !path.is_empty())?;
+    let (scratch, name) = (&container.ground.scratch, &container.spec.name);
+    let path = message_file(scratch, name, container.attempt);
+    Some((path, target.into()))
 }
 
 fn base(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {

@@ -8,7 +8,7 @@
 //! <state>/pods/<uid>/pause.sock                   where it listens
 //! <state>/pods/<uid>/volumes/<name>/              emptyDir volumes
 //! <state>/objects/<namespace>/<kind>/<name>       ConfigMaps and Secrets, as JSON, for the Node's user only
-//! <state>/logs/<namespace>_<name>_<uid>/<container>/<restarts>.log
+//! <state>/logs/<namespace>_<name>_<uid>/<container>/<restarts>.log, and .log.<time> for older pieces
 //! ```
 
 mod frames;
@@ -125,6 +125,18 @@ impl StateDirectory {
         self.root
             .join("logs")
             .join(format!("{}_{}_{id}", name.namespace, name.name))
+    }
+
+    /// Where the log of a container's run is.
+    pub(super) fn log(
+        &self,
+        id: PodId,
+        name: &PodName,
+        container: &str,
+        restart_count: u32,
+    ) -> PathBuf {
+        let directory = self.logs(id, name).join(container);
+        directory.join(format!("{restart_count}.log"))
     }
 
     /// Where the ConfigMaps and Secrets are.

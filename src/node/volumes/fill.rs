@@ -107,7 +107,7 @@ impl Resident {
         host: &Host,
         index: ContainerIndex,
     ) -> Result<(), Failure> {
-        let parts = self.lowered(host, index, |lowering| {
+        let parts = self.lowered(host, (index, 0), |lowering| {
             let parts = lowering.mounts()?.into_iter();
             Ok(parts
                 .filter_map(|mount| Some((mount.place, mount.sub_path?)))

@@ -17,6 +17,7 @@ use crate::model::{Pod, StorageMedium, Volume};
 use crate::{Error, Result};
 
 pub use atomic::AtomicDirectory;
+pub(super) use fill::Scratch;
 pub use host_path::check_host_path;
 pub use sub_path::open_sub_path;
 

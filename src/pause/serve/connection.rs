@@ -5,6 +5,7 @@ use crate::entry::{Entry, State, Unsent};
 use crate::kernel::{self, EPOLLIN, EPOLLOUT, Errno, Fd, Result};
 use crate::wire::{Key, MESSAGE_SIZE, Report, Request};
 
+use super::start::Wanted;
 use super::{CONNECTION, Pause, or_end};
 
 /// The most requests served before others get their turn.
@@ -118,7 +119,20 @@ impl Pause {
     fn serve(&mut self, request: Request, received: Received) {
         let (kind, key) = (request.kind(), request.key());
         let done = match request {
-            Request::Start { key, join, carried } => self.start(key, join, carried, received),
+            Request::Start {
+                key,
+                join,
+                carried,
+                log_size,
+            } => {
+                let wanted = Wanted {
+                    key,
+                    join,
+                    carried,
+                    log_size,
+                };
+                self.start(wanted, received)
+            }
             Request::Signal { key, signal } => self.signal(key, signal),
             Request::Socket {
                 ticket,

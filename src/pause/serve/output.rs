@@ -6,6 +6,7 @@ use crate::kernel::{EPOLLIN, Errno, Fd, Result};
 use crate::logger;
 use crate::wire::{Carried, Key, MESSAGE_SIZE, Report};
 
+use super::start::Wanted;
 use super::{LOGGER, Pause};
 
 const LOGGED: [u32; 2] = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
@@ -24,16 +25,21 @@ impl Pause {
     /// Pipes to the logger for the streams that go to the log.
     pub(super) fn log(
         &mut self,
-        key: Key,
-        carried: Carried,
+        wanted: Wanted,
         file: Option<Fd>,
     ) -> Result<[Option<Fd>; 2]> {
+        let Wanted {
+            key,
+            carried,
+            log_size,
+            ..
+        } = wanted;
         if !LOGGED.iter().any(|bit| carried.has(*bit)) {
             return Ok([None, None]);
         }
         let file = file.ok_or(Errno::EBADF)?;
         let logger = self.logger.as_ref().ok_or(Errno::EPIPE)?;
-        logger.copy(key, LOGGED.map(|bit| carried.has(bit)), &file)
+        logger.copy(key, LOGGED.map(|bit| carried.has(bit)), &file, log_size)
     }
 
     pub(super) fn rotate(&mut self, key: Key, mut received: Received) -> Result<()> {
@@ -58,6 +64,11 @@ impl Pause {
             Ok(Report::Rotated { key }) => {
                 if let Some(entry) = self.entry(key) {
                     entry.unsent.add(Unsent::ROTATED);
+                }
+            }
+            Ok(Report::LogFull { key }) => {
+                if let Some(entry) = self.entry(key) {
+                    entry.unsent.add(Unsent::LOG_FULL);
                 }
             }
             _ => self.lose_logger(),

@@ -9,14 +9,18 @@ use crate::wire::{Carried, Failure, Key};
 
 use super::{PROGRESS, Pause, or_end};
 
+/// A process that the Node wants, as [`Request::Start`](crate::wire::Request::Start) says it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub key: Key,
+    pub join: Option<Key>,
+    pub carried: Carried,
+    pub log_size: u64,
+}
+
 impl Pause {
-    pub(super) fn start(
-        &mut self,
-        key: Key,
-        join: Option<Key>,
-        carried: Carried,
-        mut received: Received,
-    ) -> Result<()> {
+    pub(super) fn start(&mut self, wanted: Wanted, mut received: Received) -> Result<()> {
+        let Wanted { key, carried, .. } = wanted;
         if self.entry(key).is_some() {
             return Err(Errno::EEXIST);
         }
@@ -27,7 +31,7 @@ impl Pause {
         kernel::non_blocking(progress.raw())?;
         self.epoll
             .add(progress.raw(), EPOLLIN, PROGRESS + index as u64)?;
-        let made = self.fork(key, join, carried, &mut received, &report);
+        let made = self.fork(wanted, &mut received, &report);
         if made.is_err() {
             self.epoll.remove(progress.raw());
         }
@@ -43,12 +47,11 @@ impl Pause {
 
     fn fork(
         &mut self,
-        key: Key,
-        join: Option<Key>,
-        carried: Carried,
+        wanted: Wanted,
         received: &mut Received,
         report: &Fd,
     ) -> core::result::Result<(i32, Fd, Output), Failure> {
+        let Wanted { join, carried, .. } = wanted;
         let failed = |step| {
             move |errno: Errno| Failure {
                 step,
@@ -70,7 +73,7 @@ impl Pause {
         let carry =
             |received: &mut Received, bit| carried.position(bit).and_then(|at| received.take(at));
         let log = self
-            .log(key, carried, carry(received, Carried::LOG))
+            .log(wanted, carry(received, Carried::LOG))
             .map_err(failed(Failure::STREAMS))?;
         let output = if log.iter().any(Option::is_some) {
             Output::Open
