@@ -49,4 +49,5 @@ pub use id::PodId;
 pub use logs::{LogOptions, Logs, Stream};
 pub use node::Node;
 pub use options::NodeOptions;
+pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};

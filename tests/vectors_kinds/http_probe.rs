@@ -5,7 +5,7 @@ use podlife::model::probe_target::{ExecEnd, HttpTarget, ProbeVerdict, resolve_po
 use podlife::model::{Container, EnvVar};
 use serde_json::json;
 
-use super::{Answer, Case};
+use super::{Answer, Case, sockets};
 
 pub(crate) fn run(case: &Case) -> Answer {
     match case.op() {
@@ -43,7 +43,7 @@ pub(crate) fn run(case: &Case) -> Answer {
                 json!({ "command": expand_literal(&case.read::<Vec<String>>("command"), &env) }),
             )
         }
-        _ => Answer::UnknownOp,
+        op => sockets::run(op, case),
     }
 }
 

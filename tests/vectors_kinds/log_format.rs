@@ -1,8 +1,10 @@
 //! Log lines, and what is shown of a log.
 
-use std::io::Cursor;
+use std::fs::OpenOptions;
+use std::io::{Cursor, ErrorKind, Read, Write};
 
 use podlife::model::log::{LogLine, LogView, PodLogOptions, tail_offset};
+use podlife::node::{LogOptions, Logs};
 use serde_json::{Value, json};
 
 use super::{Answer, Case};
@@ -31,6 +33,7 @@ pub(crate) fn run(case: &Case) -> Answer {
                 .map_or(0, |n| tail_offset(&mut Cursor::new(&text), n).unwrap());
             Answer::Is(json!({ "byteOffset": offset }))
         }
+        "follow" => follow(case),
         _ => Answer::UnknownOp,
     }
 }
@@ -52,6 +55,35 @@ fn view(options: &Value) -> LogView {
     let now = options["now"].as_str().map(|now| now.parse().unwrap());
     let options: PodLogOptions = serde_json::from_value(options.clone()).unwrap();
     LogView::new(&options, now.unwrap_or_default())
+}
+
+/// A real file, with an inotify watch on it.
+fn follow(case: &Case) -> Answer {
+    let directory = std::env::temp_dir().join(format!("podlife-follow-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let path = directory.join("0.log");
+    std::fs::write(&path, "").unwrap();
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let mut logs = Logs::at(&path, options).unwrap();
+    let mut shown = String::new();
+    for (at, event) in case.input["events"].as_array().unwrap().iter().enumerate() {
+        if event["rotate"] == true {
+            let aged = directory.join(format!("0.log.20200927-11180{at}"));
+            std::fs::rename(&path, aged).unwrap();
+            std::fs::write(&path, "").unwrap();
+        }
+        for line in event["write"].as_array().into_iter().flatten() {
+            let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(line.as_str().unwrap().as_bytes()).unwrap();
+        }
+        let end = logs.read_to_string(&mut shown).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::WouldBlock);
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+    Answer::Is(json!({ "stdout": shown }))
 }
 
 fn read(case: &Case) -> Answer {

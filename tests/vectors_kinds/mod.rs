@@ -1,7 +1,6 @@
 //! What each kind of vector means: a module per kind, and the table that finds it.
 //!
-//! To add a kind: a module with `pub(crate) fn run(case: &Case) -> Answer`, its line in [`KINDS`], and its line in
-//! [`OWED`] gone. A run function computes an answer from `case.input` with podlife's own functions and leaves the
+//! To add a kind: a module with `pub(crate) fn run(case: &Case) -> Answer`, and its line in [`KINDS`]. A run function computes an answer from `case.input` with podlife's own functions and leaves the
 //! comparison to the runner, unless `expect` holds sets or ranges ([`Answer::Judged`]).
 
 mod backoff;
@@ -27,6 +26,7 @@ mod probe_worker;
 mod qos;
 mod quantity;
 mod restart_decision;
+mod sockets;
 mod status_column;
 mod sysctl;
 mod termination_order;
@@ -171,41 +171,6 @@ pub(crate) const DISPUTED: &[(&str, &str, &str)] = &[(
     "write: layout of links",
     "of 2017: since Kubernetes 1.10 a visible link leads to the whole directory, foo -> ..data/foo",
 )];
-
-/// Cases that a later piece of work will run.
-pub(crate) struct Owed {
-    kind: &'static str,
-    /// The ops: a name, or the beginning of names before a `*`; `*` alone is the whole kind.
-    pub(crate) ops: &'static str,
-    pub(crate) owner: &'static str,
-}
-
-impl Owed {
-    pub(crate) fn covers(&self, kind: &str, op: &str) -> bool {
-        let named = match self.ops.strip_suffix('*') {
-            Some(prefix) => op.starts_with(prefix),
-            None => op == self.ops,
-        };
-        self.kind == kind && named
-    }
-}
-
-const fn owed(kind: &'static str, ops: &'static str, owner: &'static str) -> Owed {
-    Owed { kind, ops, owner }
-}
-
-/// What is skipped, by name. Sockets and directories are tested for real by their owners, never against a model of them.
-pub(crate) const OWED: &[Owed] = &[
-    owed("http-probe", "httpBody", "real sockets: issue E"),
-    owed("http-probe", "httpProxy", "real sockets: issue E"),
-    owed("http-probe", "httpRedirect", "real sockets: issue E"),
-    owed("http-probe", "httpRequestHeaders", "real sockets: issue E"),
-    owed("http-probe", "httpStatus", "real sockets: issue E"),
-    owed("http-probe", "httpTimeout", "real sockets: issue E"),
-    owed("http-probe", "tcp", "real sockets: issue E"),
-    owed("http-probe", "grpc", "real sockets: issue E"),
-    owed("log-format", "follow", "real files: issue E"),
-];
 
 /// Equal, with numbers compared by value: 1 is 1.0.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {

@@ -155,7 +155,7 @@ fn what_is_added_to_a_memfd_wakes_the_follower() {
         follow: true,
         ..LogOptions::default()
     };
-    let mut logs = Logs::open(reader, source, options).unwrap();
+    let mut logs = Logs::open(vec![reader], source, options).unwrap();
     assert_eq!(read(&mut logs), (String::new(), false));
 
     let mut reactor = Reactor::new().unwrap();

@@ -2,9 +2,12 @@
 
 pub(crate) mod grpc;
 pub(crate) mod http;
+mod once;
 pub(crate) mod talk;
 pub(crate) mod target;
 pub(crate) mod tcp;
+
+pub use once::{Probed, probe};
 
 /// What one probe found.
 #[derive(Clone, Debug, PartialEq)]

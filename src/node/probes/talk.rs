@@ -54,6 +54,14 @@ impl Talk {
         }
     }
 
+    /// What was kept of the answer's body.
+    pub(crate) fn body(&self) -> String {
+        match self {
+            Talk::Get(get) | Talk::Call(get) => String::from_utf8_lossy(get.body()).into_owned(),
+            Talk::Nothing | Talk::Check(_) => String::new(),
+        }
+    }
+
     /// What is said when it took too long.
     pub(crate) fn timed_out(&self, address: SocketAddr) -> String {
         match self {

@@ -1,6 +1,6 @@
 //! One HTTP GET of a probe or a hook, as far as a non-blocking socket lets it go.
 //!
-//! The kubelet's rules: 200 to 399 succeed; redirects to the same hostname are followed, at most ten, with the same headers;
+//! The kubelet's rules: 200 to 399 succeed; redirects to the same hostname are followed, ten requests at most, with the same headers;
 //! one to another hostname is not, and is a success with a warning.
 
 mod response;
@@ -15,8 +15,8 @@ use response::Response;
 use super::Verdict;
 use crate::linux::reactor::Interest;
 
-/// More redirects fail the probe.
-const HOPS_MAX: u32 = 10;
+/// After so many requests another redirect fails the probe.
+const REQUESTS_MAX: u32 = 10;
 /// So much is read in one go.
 const PIECE: usize = 16 << 10;
 
@@ -39,7 +39,7 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Get {
     request: Request,
-    hops: u32,
+    requests: u32,
     unsent: Vec<u8>,
     response: Response,
 }
@@ -61,7 +61,7 @@ impl Get {
         let unsent = request.bytes();
         Get {
             request,
-            hops: 0,
+            requests: 1,
             unsent,
             response: Response::default(),
         }
@@ -70,6 +70,11 @@ impl Get {
     /// What is asked now; redirects change it.
     pub(crate) fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// What was kept of the last answer's body.
+    pub(crate) fn body(&self) -> &[u8] {
+        self.response.body()
     }
 
     /// Sends and receives what is possible without blocking: at most 16 KiB are read in one step.
@@ -128,10 +133,10 @@ impl Get {
         if location.host != self.request.host {
             return Some(Step::Done(Ok(head.status)));
         }
-        if self.hops == HOPS_MAX {
+        if self.requests == REQUESTS_MAX {
             return Some(Step::Done(Err(self.failed("stopped after 10 redirects"))));
         }
-        self.hops += 1;
+        self.requests += 1;
         if self.request.authority == authority(&self.request.host, self.request.port) {
             self.request.authority = authority(&location.host, location.port);
         }
@@ -311,10 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_on_the_same_host_is_followed_ten_times() {
+    fn redirects_on_the_same_host_are_followed_for_ten_requests() {
         let mut get = Get::new(request("/loop"));
         let answer = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:81/loop\r\n\r\n";
-        for _ in 0..HOPS_MAX {
+        for _ in 1..REQUESTS_MAX {
             assert_eq!(answered(&mut get, answer).0, Step::Reconnect);
         }
         assert_eq!(

@@ -82,7 +82,6 @@ impl Response {
     }
 
     /// What was kept of the body.
-    #[cfg(test)]
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
     }
