@@ -104,11 +104,10 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     known.hear_last_words(host, (id, &pod), &record, pause);
     known.complete(record.in_doubt(), &untold);
     let attempt = record.sandbox_in_doubt();
-    let attempts = std::mem::take(&mut known.attempts);
     let observed = Observed {
         same_boot,
         sandbox,
-        attempts,
+        attempts: std::mem::take(&mut known.attempts),
     };
     let options = found.saved.options;
     let machine =

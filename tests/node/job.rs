@@ -100,7 +100,7 @@ fn a_container_sees_what_is_its_own() {
     );
     assert_eq!(
         lines[8].trim(),
-        "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
+        "fd full mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero"
     );
     assert_eq!(lines.get(9).copied().unwrap_or("0::/"), "0::/");
     hosted.delete(id);
