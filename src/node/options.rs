@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::Node;
-use super::lower::seccomp::Profiles;
 use super::logs::Bounds;
+use super::lower::seccomp::Profiles;
 use super::rootfs::{Images, Rootfs};
 use crate::Result;
 use crate::linux::cgroup::Enforcement;
@@ -123,6 +123,9 @@ impl NodeOptions {
         patterns: impl IntoIterator<Item = S>,
     ) -> NodeOptions {
         self.sysctls.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
     /// Bytes after which another piece of a run's log is begun; 10 MiB unless said otherwise. The kubelet's
     /// `containerLogMaxSize`.
     pub fn log_max_size(mut self, bytes: u64) -> NodeOptions {
