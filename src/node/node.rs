@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::command::{Delete, Snapshot};
 use super::handle::{Call, Inbox};
 use super::host::Host;
-use super::lower;
 use super::resident::Resident;
 use super::store::Saving;
 use super::{
@@ -18,7 +17,6 @@ use super::{
 };
 use crate::lifecycle::{Input, PodMachine, PodOptions};
 use crate::linux::Clock;
-use crate::linux::pause::Plan;
 use crate::linux::reactor::Ready;
 use crate::model::objects::Object;
 use crate::model::{Pod, Valid};
@@ -262,44 +260,6 @@ impl Node {
         let mut pods: Vec<_> = self.pods.values().map(PodRef).collect();
         pods.sort_by_key(|pod| (pod.0.name.clone(), pod.id()));
         pods.into_iter()
-    }
-
-    /// What would be done for each container of a pod, by name, in the order of the manifest. Nothing is changed.
-    ///
-    /// # Errors
-    /// The manifest cannot be met here: an image that is absent, a user that does not exist, a volume of an unknown kind.
-    pub fn plan(&self, pod: &Valid<Pod>) -> Result<Vec<(String, Plan)>> {
-        let ground = self.host.ground(None);
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-        let options = PodOptions::of(pod)?;
-        let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
-        let plans = containers.map(|spec| {
-            let attempt = || format!("plan the container {}", spec.name);
-            let image = spec.image.as_deref().unwrap_or_default();
-            let absent = || {
-                Error::new(
-                    Kind::NotFound,
-                    attempt(),
-                    format!("the image {image} is absent"),
-                )
-            };
-            let rootfs = self.host.images.find(image).ok_or_else(absent)?;
-            let lowering = lower::Lowering {
-                pod,
-                spec,
-                rootfs,
-                ground: &ground,
-                objects: self.host.objects.of(namespace),
-                allocatable: &self.host.allocatable,
-                options: &options,
-                attempt: 0,
-            };
-            let plan = lowering.container();
-            let plan =
-                plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message))?;
-            Ok((spec.name.clone(), plan))
-        });
-        plans.collect()
     }
 
     /// What a container prints, or printed in its previous run. The value is independent of the Node.

@@ -9,7 +9,7 @@ use super::resident::Resident;
 use super::work::explain;
 use crate::lifecycle::{ContainerIndex, Exit, Failure, Input, Outcome};
 use crate::linux::Clock;
-use crate::linux::pause::{Key, Report, Request, Start};
+use crate::linux::pause::{Asked, Key, Report, Request, Start};
 use crate::linux::process::Exit as ProcessExit;
 use crate::time::Now;
 
@@ -77,6 +77,11 @@ impl Resident {
                 }
             }
             Report::Socket { ticket, socket } => self.socket_made(host, ticket, socket),
+            Report::Refused {
+                request: Asked::Start,
+                key,
+                errno,
+            } => self.start_refused(host, key, errno),
             // A signal to what has ended, an acknowledgement of what is forgotten.
             Report::Listed | Report::Refused { .. } | Report::Closed => {}
         }
@@ -140,7 +145,8 @@ impl Resident {
             .and_then(|sandbox| sandbox.creating.take());
         let stopping = self.drop_sandbox(host);
         if let Some((ticket, _)) = creating {
-            let why = "the pod's pause process ended before the sandbox stood";
+            let why: Arc<str> = "the pod's pause process ended before the sandbox stood".into();
+            self.sandbox_failed(why.clone());
             self.tell(Input::Done(
                 ticket,
                 Outcome::Failed(Failure::new("FailedCreatePodSandBox", why)),
@@ -177,6 +183,22 @@ impl Resident {
                 ticket,
                 Outcome::Failed(Failure::new("RunContainerError", why)),
             ));
+        }
+    }
+
+    /// Pause itself is at an end of something, and remembers nothing of it.
+    fn start_refused(&mut self, host: &mut Host, key: Key, errno: i32) {
+        let failure = crate::linux::pause::Failure {
+            step: crate::linux::pause::Failure::ENTRY,
+            errno,
+        };
+        match key.exec {
+            _ if key == REAPER => {
+                self.sandbox_made(Err(failure));
+                self.ask(&Request::Quit);
+            }
+            0 => self.start_failed(host, key, failure),
+            _ => self.exec_failed(host, key, failure),
         }
     }
 

@@ -9,7 +9,7 @@ use super::resident::Resident;
 use super::{lower, volumes};
 use crate::lifecycle::{Failure, Outcome, Ticket};
 use crate::linux::pause::{self, Connection, Plan, Request};
-use crate::linux::process::{Identity, Process};
+use crate::linux::process::{Identity, Process, Signal};
 use crate::linux::reactor::{Interest, Token};
 use crate::{Error, Kind, Result};
 
@@ -108,6 +108,24 @@ impl Resident {
             ephemeral: self.files.is_none(),
             ..pause::Sandbox::new(&plan)
         })?;
+        // With a listener it would outlive the connection, and nobody would know of it.
+        let (identity, token) = self.know(host, &spawned).inspect_err(|_| {
+            let _ = spawned.process.signal(Signal::KILL);
+        })?;
+        let creating = Some((ticket, plan));
+        self.sandbox = Some(Sandbox {
+            attempt,
+            connection: spawned.connection,
+            token,
+            identity,
+            creating,
+            ending: None,
+        });
+        Ok(())
+    }
+
+    /// Writes down which process it is, and listens to it.
+    fn know(&self, host: &mut Host, spawned: &pause::Pause) -> Result<(Identity, Token)> {
         let identity = spawned.process.identity()?.ok_or_else(|| {
             Error::new(
                 Kind::Os,
@@ -119,16 +137,7 @@ impl Resident {
             files.save_pause(&identity)?;
         }
         let token = host.watch(&spawned.connection, Interest::Read, Watched::Pause(self.id))?;
-        let creating = Some((ticket, plan));
-        self.sandbox = Some(Sandbox {
-            attempt,
-            connection: spawned.connection,
-            token,
-            identity,
-            creating,
-            ending: None,
-        });
-        Ok(())
+        Ok((identity, token))
     }
 
     pub(super) fn stop_sandbox(

@@ -14,3 +14,4 @@ mod process;
 mod sandbox;
 mod scratch;
 mod seccomp;
+mod steps;

@@ -189,7 +189,7 @@ fn a_dry_run_prints_what_would_be_done() {
             json!([shell("main", "echo hi")]),
         )))
         .unwrap();
-    let text = plans[0].1.to_string();
+    let text = plans.to_string();
     assert!(text.contains("execute /bin/sh -c"), "{text}");
     assert!(text.contains("mount proc on /proc"), "{text}");
     assert_eq!(node.pods().count(), 0);

@@ -15,7 +15,7 @@ use super::before::{self, Before};
 use super::hosted::{LONG, container, exit_code, pod, shell, valid};
 
 /// A state directory that is gone with the value.
-pub(crate) struct State(PathBuf);
+pub(crate) struct State(pub(crate) PathBuf);
 
 impl State {
     pub(crate) fn new(name: &str) -> State {
@@ -82,7 +82,7 @@ pub(crate) fn remove_cgroup(state: &Path) {
 
 /// Root's tests have a cgroup of their own: that of Nodes with a state directory is the same for all. An ephemeral Node
 /// of another test would sweep it away if it were named like one of its own.
-fn cgroup(state: &Path) -> Option<PathBuf> {
+pub(crate) fn cgroup(state: &Path) -> Option<PathBuf> {
     let hierarchy = podlife::cgroup::Hierarchy::find().unwrap()?;
     let name = state.file_name().unwrap_or_default().to_str().unwrap();
     nix::unistd::geteuid()

@@ -183,8 +183,8 @@ pub enum Report {
     Listed,
     /// A request could not be done.
     Refused {
-        /// Its name, for people.
-        request: &'static str,
+        /// What was asked.
+        request: Asked,
         /// The key it named.
         key: Key,
         /// Why.
@@ -192,6 +192,21 @@ pub enum Report {
     },
     /// Pause has ended, or a newer connection has taken this one's place. Nothing more comes.
     Closed,
+}
+
+/// What a request asks, for [`Report::Refused`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// [`Request::Start`]. There is no process of that key, unless there was one before.
+    Start,
+    /// [`Request::Signal`].
+    Signal,
+    /// [`Request::Acknowledge`].
+    Acknowledge,
+    /// [`Request::Rotate`].
+    Rotate,
+    /// Another, or none that pause knows.
+    Other,
 }
 
 impl Connection {
@@ -411,7 +426,7 @@ fn translate(report: wire::Report, fd: Option<OwnedFd>) -> Option<Report> {
             key,
             errno,
         } => Report::Refused {
-            request: request_name(request),
+            request: asked(request),
             key,
             errno,
         },
@@ -426,15 +441,12 @@ fn exit(status: i32) -> Option<Exit> {
     }
 }
 
-fn request_name(kind: u32) -> &'static str {
+fn asked(kind: u32) -> Asked {
     match kind {
-        1 => "start a process",
-        2 => "send a signal",
-        3 => "make a socket",
-        4 => "forget a process",
-        5 => "list processes",
-        6 => "rotate a log",
-        7 => "end",
-        _ => "do what was asked",
+        1 => Asked::Start,
+        2 => Asked::Signal,
+        4 => Asked::Acknowledge,
+        6 => Asked::Rotate,
+        _ => Asked::Other,
     }
 }

@@ -6,6 +6,7 @@
 
 mod compile;
 mod connection;
+mod cure;
 #[allow(dead_code, unreachable_pub)]
 mod flat;
 pub mod plan;
@@ -14,7 +15,7 @@ mod step;
 #[allow(dead_code, unreachable_pub)]
 mod wire;
 
-pub use connection::{Cgroup, Connection, Input, Output, Report, Request, Start};
+pub use connection::{Asked, Cgroup, Connection, Input, Output, Report, Request, Start};
 pub use plan::Plan;
 pub use spawn::{Pause, Program, Sandbox, User, spawn};
 pub use wire::{Failure, Key};

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::compile::compile;
+use super::cure;
 use super::flat::{HEADER_SIZE, Header, NO_HANDLE, PLAN_SIZE_MAX};
 use super::wire::{Carried, DESCRIPTORS_MAX, Failure};
 use crate::{Error, Kind, Result};
@@ -30,7 +31,8 @@ pub use crate::linux::namespace::Namespaces;
 ///     "new namespaces: mount pid\n0: set the host name to web-0\n1: execute /bin/sh -c exit 3\n",
 /// );
 /// let error = plan.explain(Failure { step: 1, errno: 2 });
-/// assert_eq!(error.to_string(), "could not execute /bin/sh -c exit 3: No such file or directory (errno 2)");
+/// assert_eq!(error.to_string(), "could not execute /bin/sh -c exit 3: No such file or directory (errno 2); \
+///     correct the command, or PATH: the image has no such program");
 /// # Ok::<(), podlife::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -223,13 +225,18 @@ impl Plan {
                     "its process was killed before it ran its program",
                 );
             }
+            Failure::ENTRY => "take on another process of the pod".into(),
             Failure::PAUSE => "set up the pod's pause process".into(),
             step => match self.steps.get(step as usize) {
-                Some(step) => step.to_string(),
+                Some(step) => {
+                    let error = Error::os(step.to_string(), failure.errno);
+                    return cure::with(error, cure::of_step(step, failure.errno));
+                }
                 None => format!("do step {step} of a plan that has {}", self.steps.len()),
             },
         };
-        Error::os(attempt, failure.errno)
+        let error = Error::os(attempt, failure.errno);
+        cure::with(error, cure::of_start(failure.step, failure.errno))
     }
 
     pub(crate) fn handles(&self) -> impl Iterator<Item = BorrowedFd<'_>> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use super::connection::Connection;
+use super::cure;
 use super::plan::{Namespaces, Plan};
 use crate::linux::process::Process;
 use crate::linux::sys::clone::{Orphan, Stage};
@@ -199,6 +200,6 @@ fn explain(stage: Stage, errno: Errno, namespaces: Namespaces) -> Error {
         (Stage::Clone, Errno::EACCES) => error.cure(
             "start the program in a leaf of the cgroup tree delegated to it (systemd-run --user --scope -p Delegate=yes)",
         ),
-        _ => error,
+        _ => cure::with(error, cure::general(errno as i32)),
     }
 }

@@ -77,6 +77,8 @@ impl Failure {
     pub const DIED: u32 = u32::MAX - 5;
     /// Pause itself, before any step: its descriptors and signals.
     pub const PAUSE: u32 = u32::MAX - 6;
+    /// Before there was a process: pause cannot take on another.
+    pub const ENTRY: u32 = u32::MAX - 7;
 
     pub(crate) const fn died() -> Failure {
         Failure {

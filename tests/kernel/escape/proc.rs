@@ -109,7 +109,7 @@ fn podlife_plans() -> Vec<Plan> {
     let plain = Container::new("plain", "podlife.local/host").command(["true"]);
     let pod = Pod::new("planned").container(terminal).container(plain);
     let plans = node.plan(&pod.validate().unwrap()).unwrap();
-    plans.into_iter().map(|(_, plan)| plan).collect()
+    plans.containers.into_iter().map(|(_, plan)| plan).collect()
 }
 
 /// Where a value for the kernel is written, a container sharing the mounts could have put something else.

@@ -293,26 +293,28 @@ fn what_a_step_failed_at_is_said_in_words() {
     };
     assert_eq!(
         failure(&shell(host_with([bind]), "true")),
-        "could not bind /no/such/volume to /tmp/x ro: No such file or directory (errno 2)"
+        "could not bind /no/such/volume to /tmp/x ro: No such file or directory (errno 2); make it on the host first, or correct the path"
     );
     let mut plan = host_container();
     plan.push(Step::Chdir("/no/such/directory".into()));
     assert_eq!(
         failure(&shell(plan, "true")),
-        "could not change to the working directory /no/such/directory: No such file or directory (errno 2)"
+        "could not change to the working directory /no/such/directory: No such file or directory (errno 2); \
+         make the directory in the image, or correct workingDir"
     );
     let mut plan = host_container();
     plan.execute(["/etc/passwd"], [""]).unwrap();
     assert_eq!(
         failure(&plan),
-        "could not execute /etc/passwd: Permission denied (errno 13)"
+        "could not execute /etc/passwd: Permission denied (errno 13); make it executable, and not on a mount that is noexec"
     );
     let mut plan = host_container();
     plan.execute(["no-such-program", "-x"], ["PATH=/bin:/usr/bin"])
         .unwrap();
     assert_eq!(
         failure(&plan),
-        "could not execute /usr/bin/no-such-program -x: No such file or directory (errno 2)"
+        "could not execute /usr/bin/no-such-program -x: No such file or directory (errno 2); \
+         correct the command, or PATH: the image has no such program"
     );
     let mut plan = Plan::new(Namespaces::MOUNT);
     plan.push(Step::Pivot);

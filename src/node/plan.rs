@@ -1,0 +1,107 @@
+//! What would be done for a pod.
+
+use std::fmt;
+
+use super::lower::sandbox::Pids;
+use super::{Node, lower};
+use crate::lifecycle::PodOptions;
+use crate::linux::namespace::Namespaces;
+use crate::linux::pause::{Plan, User};
+use crate::model::{Pod, Valid};
+use crate::{Error, Kind, Result};
+
+/// What [`Node::plan`] found: all that would be done for a pod. Its [`Display`](fmt::Display) has one line a step.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct PodPlan {
+    /// Those that the pod's pause process gets anew, and its containers share.
+    pub namespaces: Namespaces,
+    /// Who pause is, and with it the containers.
+    pub user: User,
+    /// What pause does before there are containers.
+    pub sandbox: Plan,
+    /// The PID 1 of the containers, if they share a PID namespace.
+    pub reaper: Option<Plan>,
+    /// Each container's, by its name, in the order of the manifest, init containers first.
+    pub containers: Vec<(String, Plan)>,
+}
+
+impl PodPlan {
+    /// A container's.
+    pub fn container(&self, name: &str) -> Option<&Plan> {
+        let found = self.containers.iter().find(|(other, _)| other == name);
+        found.map(|(_, plan)| plan)
+    }
+}
+
+impl fmt::Display for PodPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "sandbox:")?;
+        if self.user == User::Single {
+            writeln!(f, "new user namespace, with one user and one group")?;
+        }
+        writeln!(f, "new namespaces:{}", self.namespaces)?;
+        write!(f, "{}", self.sandbox)?;
+        if let Some(reaper) = &self.reaper {
+            write!(f, "\nreaper:\n{reaper}")?;
+        }
+        self.containers
+            .iter()
+            .try_for_each(|(name, plan)| write!(f, "\ncontainer {name}:\n{plan}"))
+    }
+}
+
+impl Node {
+    /// What would be done for a pod and each of its containers. Nothing is changed. Volumes are those of an ephemeral Node.
+    ///
+    /// ```
+    /// use podlife::Node;
+    /// use podlife::model::{Container, Pod};
+    ///
+    /// let node = Node::ephemeral()?;
+    /// let hello = Container::new("hello", "podlife.local/host").command(["echo", "hello"]);
+    /// let plan = node.plan(&Pod::new("dry-run").container(hello).validate()?)?;
+    /// assert!(plan.to_string().contains("set the host name to dry-run"));
+    /// assert!(plan.container("hello").unwrap().to_string().ends_with("/bin/echo hello\n"));
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The manifest cannot be met here: an image that is absent, a user that does not exist, a volume of an unknown kind.
+    pub fn plan(&self, pod: &Valid<Pod>) -> Result<PodPlan> {
+        let ground = self.host.ground(None);
+        let options = PodOptions::of(pod)?;
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+        let plans = containers.map(|spec| {
+            let attempt = || format!("plan the container {}", spec.name);
+            let image = spec.image.as_deref().unwrap_or_default();
+            let absent = || {
+                let why = format!("the image {image} is absent");
+                Error::new(Kind::NotFound, attempt(), why)
+                    .cure("give it a root by NodeOptions::rootfs, or use podlife.local/host")
+            };
+            let lowering = lower::Lowering {
+                pod,
+                spec,
+                rootfs: self.host.images.find(image).ok_or_else(absent)?,
+                ground: &ground,
+                objects: self.host.objects.of(namespace),
+                allocatable: &self.host.allocatable,
+                options: &options,
+                attempt: 0,
+            };
+            let plan = lowering.container();
+            let plan =
+                plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message))?;
+            Ok((spec.name.clone(), plan))
+        });
+        Ok(PodPlan {
+            namespaces: lower::sandbox::namespaces(pod),
+            user: lower::sandbox::user(&ground),
+            sandbox: lower::sandbox::plan(pod, &ground)?,
+            reaper: (Pids::of(pod) == Pids::Shared).then(lower::sandbox::reaper),
+            containers: plans.collect::<Result<_>>()?,
+        })
+    }
+}

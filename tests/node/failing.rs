@@ -1,0 +1,385 @@
+//! Starts that fail for the usual reasons: the sentence names what failed, on what, and what helps; nothing half-made is left.
+
+use std::path::{Path, PathBuf};
+
+use podlife::model::{Pod, Valid};
+use podlife::node::{Delete, Node, Rootfs, Until};
+use serde_json::{Value, json};
+
+use super::before::{self, Before};
+use super::hosted::{Hosted, LONG, pod, shell, spec, valid, with};
+use super::recovery::{State, cgroup, options};
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn one(name: &str, container: Value) -> Value {
+    pod(name, "Never", json!([container]))
+}
+
+fn mounting(volume: Value, mount: Value) -> Value {
+    let main = with(shell("main", "true"), json!({ "volumeMounts": [mount] }));
+    spec(one("mounting", main), json!({ "volumes": [volume] }))
+}
+
+/// Manifests that are valid and cannot be met here, and what is said of each.
+fn unmeetable() -> Vec<(Value, Vec<&'static str>)> {
+    let at = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
+    let sub = |path: &str| json!({ "name": "v", "mountPath": "/data", "subPath": path });
+    let main = |more: Value| one("failing", with(shell("main", "true"), more));
+    let sysctl = |name: &str, value: &str| json!({ "securityContext": { "sysctls": [{ "name": name, "value": value }] } });
+    let long = "x".repeat(300);
+    let mut all = vec![
+        (
+            mounting(
+                json!({ "name": "v", "hostPath": { "path": "/no/such/place" } }),
+                at("v", "/data"),
+            ),
+            vec![
+                "bind /no/such/place to /data",
+                "No such file",
+                "make it on the host first",
+            ],
+        ),
+        (
+            mounting(
+                json!({ "name": "v", "hostPath": { "path": "/usr" } }),
+                sub("no/such/place"),
+            ),
+            vec![
+                "no/such/place in /usr",
+                "No such file",
+                "correct the subPath",
+            ],
+        ),
+        (
+            mounting(
+                json!({ "name": "v", "hostPath": { "path": format!("/{long}") } }),
+                at("v", "/data"),
+            ),
+            vec!["bind /xxx", "File name too long", "use shorter names"],
+        ),
+        (
+            mounting(
+                json!({ "name": "v", "hostPath": { "path": "/usr" } }),
+                at("v", &format!("/tmp/{long}")),
+            ),
+            vec![
+                "bind /usr to /tmp/xxx",
+                "File name too long",
+                "use shorter names",
+            ],
+        ),
+        (
+            main(json!({ "workingDir": "/no/such/place" })),
+            vec!["working directory /no/such/place", "correct workingDir"],
+        ),
+        (
+            main(json!({ "workingDir": "/etc/passwd" })),
+            vec![
+                "working directory /etc/passwd",
+                "Not a directory",
+                "correct workingDir",
+            ],
+        ),
+        (
+            main(json!({ "command": ["no-such-program"] })),
+            vec!["exec: \"no-such-program\": executable file not found in $PATH"],
+        ),
+        (
+            main(json!({ "command": ["/etc/passwd"] })),
+            vec!["exec: \"/etc/passwd\": permission denied"],
+        ),
+        (
+            main(json!({ "command": ["/bin/sh", "x".repeat(200_000)] })),
+            vec!["execute /bin/sh", "Argument list too long", "pass less"],
+        ),
+        (
+            main(json!({ "securityContext": { "capabilities": { "add": ["NO_SUCH"] } } })),
+            vec!["NO_SUCH"],
+        ),
+        (
+            spec(
+                one("failing", shell("main", "true")),
+                sysctl("net.ipv4.ip_local_port_range", "nonsense"),
+            ),
+            vec![
+                "set the sysctl net.ipv4.ip_local_port_range to nonsense",
+                "Invalid argument",
+                "correct the value",
+            ],
+        ),
+    ];
+    if !is_root() {
+        let context = json!({ "securityContext": { "runAsUser": 4711 } });
+        all.push((main(context), vec!["4711", "run as root"]));
+    }
+    all
+}
+
+/// What is said first, when it is said that something failed.
+fn said(node: &mut Node) -> String {
+    let mut told = String::new();
+    node.run_until(LONG, |_, event| {
+        let failed = ["Failed", "FailedCreatePodSandBox", "FailedMount"].contains(&event.reason());
+        told = event.message();
+        failed
+    })
+    .unwrap_or_else(|error| panic!("{error}: {told}"));
+    told
+}
+
+#[test]
+fn a_pod_that_cannot_be_met_says_what_failed_and_leaves_nothing() {
+    let mut hosted = Hosted::ephemeral();
+    for (manifest, expected) in unmeetable() {
+        let id = hosted.create(&manifest);
+        let told = said(&mut hosted.node);
+        for words in expected {
+            assert!(told.contains(words), "{words:?} is not in {told:.600}");
+        }
+        hosted.node.delete(id, Delete::now()).unwrap();
+        hosted.wait(id, Until::Deleted);
+    }
+    hosted.end();
+}
+
+/// What is in a directory, all the way down.
+fn tree(directory: &Path) -> Vec<PathBuf> {
+    let mut found = vec![directory.to_owned()];
+    let mut at = 0;
+    while let Some(path) = found.get(at) {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let more: Vec<_> = entries.map(|entry| entry.path()).collect();
+        found.extend(more);
+        at += 1;
+    }
+    found.sort();
+    found
+}
+
+/// Where the Node keeps its pods something is in the way: of the logs, of the volumes.
+#[test]
+fn a_state_directory_with_something_in_the_way_says_so() {
+    let _before = Before::now();
+    let folder = State::new("in-the-way");
+    let mut node = before::open(options(&folder.0).state(folder.0.join("state")));
+    let uid = "6a0b8f9e-0000-4000-8000-00000000000";
+    for (number, (what, words)) in [("logs", "open the log"), ("pods", "volumes")]
+        .into_iter()
+        .enumerate()
+    {
+        let mut manifest = mounting(
+            json!({ "name": "v", "emptyDir": {} }),
+            json!({ "name": "v", "mountPath": "/tmp/v" }),
+        );
+        let uid = format!("{uid}{number}");
+        manifest["metadata"]["uid"] = json!(uid);
+        let in_the_way = match what {
+            "logs" => folder.0.join(format!("state/logs/default_mounting_{uid}")),
+            _ => folder.0.join(format!("state/pods/{uid}/volumes")),
+        };
+        std::fs::create_dir_all(in_the_way.parent().unwrap()).unwrap();
+        let id = if what == "logs" {
+            std::fs::write(&in_the_way, "").unwrap();
+            node.create(valid(&manifest)).unwrap()
+        } else {
+            // It cannot even be taken on: that is an error, and nothing of it is left.
+            std::fs::write(&in_the_way, "").unwrap();
+            match node.create(valid(&manifest)) {
+                Ok(id) => id,
+                Err(error) => {
+                    assert!(error.to_string().contains(&uid), "{error}");
+                    std::fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
+                    continue;
+                }
+            }
+        };
+        let told = said(&mut node);
+        assert!(told.contains(words) && told.contains(&uid), "{told}");
+        let _ = std::fs::remove_file(&in_the_way);
+        node.delete(id, Delete::now()).unwrap();
+        node.wait(id, Until::Deleted, LONG).unwrap();
+    }
+}
+
+/// Runs `test` with mounts of its own, which nobody else sees.
+fn apart(test: impl FnOnce() + Send) {
+    use nix::mount::{MsFlags, mount};
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+            let flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+            mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+            test();
+        });
+        thread.join().unwrap();
+    });
+}
+
+fn mount_tmpfs(at: &Path, options: &str) {
+    use nix::mount::{MsFlags, mount};
+    mount(
+        Some("none"),
+        at,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some(options),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_full_disk_refuses_the_pod_and_keeps_nothing_of_it() {
+    if !is_root() {
+        return println!("skipped: node: a full disk: only root can mount one");
+    }
+    let _before = Before::now();
+    let folder = State::new("full");
+    apart(|| {
+        std::fs::create_dir(&folder.0).unwrap();
+        mount_tmpfs(&folder.0, "size=256k");
+        let mut node = before::open(options(&folder.0).state(folder.0.join("state")));
+        let empty = tree(&folder.0);
+        let ballast = folder.0.join("ballast");
+        let full = std::fs::write(&ballast, vec![0; 1 << 20]).unwrap_err();
+        assert_eq!(full.raw_os_error(), Some(libc::ENOSPC));
+        let error = node
+            .create(valid(&one("full", shell("main", "true"))))
+            .unwrap_err();
+        assert_eq!(error.errno(), Some(libc::ENOSPC), "{error}");
+        std::fs::remove_file(&ballast).unwrap();
+        assert_eq!(tree(&folder.0), empty);
+        let id = node
+            .create(valid(&one("full", shell("main", "true"))))
+            .unwrap();
+        node.wait(id, Until::Finished, LONG).unwrap();
+        node.delete(id, Delete::now()).unwrap();
+        node.wait(id, Until::Deleted, LONG).unwrap();
+    });
+}
+
+#[test]
+fn a_read_only_cgroup_file_system_is_told_or_refused() {
+    use podlife::cgroup::{Delegation, Enforcement};
+    let _before = Before::now();
+    let Delegation::Granted(root) = Delegation::find().unwrap() else {
+        return println!("skipped: node: a read-only cgroup file system: no cgroup is delegated");
+    };
+    let mount = root.path().to_owned();
+    apart(|| {
+        use nix::mount::{MsFlags, mount as bind};
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        bind(Some(&mount), &mount, None::<&str>, flags, None::<&str>).unwrap();
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        bind(None::<&str>, &mount, None::<&str>, flags, None::<&str>).unwrap();
+        let limited = with(
+            shell("main", "true"),
+            json!({ "resources": { "limits": { "memory": "64Mi" } } }),
+        );
+        match Node::options().enforcement(Enforcement::Required).open() {
+            Err(error) => assert!(error.to_string().contains("; "), "no cure: {error}"),
+            Ok(mut node) => {
+                let id = node.create(valid(&one("limited", limited))).unwrap();
+                let told = said(&mut node);
+                assert!(told.contains("cgroup") && told.contains("; "), "{told}");
+                node.delete(id, Delete::now()).unwrap();
+                node.wait(id, Until::Deleted, LONG).unwrap();
+            }
+        }
+    });
+}
+
+/// A path with links in it is as good as another, for state, cgroups, volumes and roots.
+#[test]
+fn paths_with_links_lead_to_the_same_places() {
+    use std::os::unix::fs::symlink;
+    let _before = Before::now();
+    let folder = State::new("linked");
+    let real = folder.0.join("real");
+    let link = folder.0.join("link");
+    std::fs::create_dir_all(real.join("volume")).unwrap();
+    std::fs::write(real.join("volume/file"), "there").unwrap();
+    symlink(&real, &link).unwrap();
+    let mut options = options(&folder.0)
+        .state(link.join("state"))
+        .rootfs("linked", Rootfs::directory(link.join("no/such/root")));
+    if let Some(cgroup) = cgroup(&folder.0) {
+        symlink(cgroup, folder.0.join("cgroup")).unwrap();
+        options = options.cgroup_root(folder.0.join("cgroup"));
+    }
+    let mut node = before::open(options);
+    let host = json!({ "name": "v", "hostPath": { "path": link.join("volume") } });
+    let mut manifest = mounting(host, json!({ "name": "v", "mountPath": "/tmp/v" }));
+    manifest["spec"]["containers"][0]["command"] = json!(["grep", "there", "/tmp/v/file"]);
+    let id = node.create(valid(&manifest)).unwrap();
+    node.wait(id, Until::Finished, LONG).unwrap();
+    node.delete(id, Delete::now()).unwrap();
+    node.wait(id, Until::Deleted, LONG).unwrap();
+    assert!(real.join("state").is_dir());
+
+    manifest["spec"]["containers"][0]["image"] = json!("linked");
+    let id = node.create(valid(&manifest)).unwrap();
+    let told = said(&mut node);
+    assert!(
+        told.contains("no/such/root") && told.contains("No such file"),
+        "{told}"
+    );
+    node.delete(id, Delete::now()).unwrap();
+    node.wait(id, Until::Deleted, LONG).unwrap();
+}
+
+/// Impossible combinations and names of 300 characters never come as far as a Node: each with its field.
+#[test]
+fn what_cannot_be_is_said_before_anything_is_done() {
+    let long = "n".repeat(300);
+    let host = |more: Value| spec(one("combined", shell("main", "true")), more);
+    let main = |context: Value| {
+        one(
+            "combined",
+            with(shell("main", "true"), json!({ "securityContext": context })),
+        )
+    };
+    for (manifest, field) in [
+        (one(&long, shell("main", "true")), "metadata.name"),
+        (one("long", shell(&long, "true")), "spec.containers[0].name"),
+        (
+            mounting(
+                json!({ "name": &long, "emptyDir": {} }),
+                json!({ "name": &long, "mountPath": "/tmp/v" }),
+            ),
+            "spec.volumes[0].name",
+        ),
+        (
+            host(json!({ "hostPID": true, "shareProcessNamespace": true })),
+            "spec.shareProcessNamespace",
+        ),
+        (
+            host(json!({ "hostUsers": false, "hostNetwork": true })),
+            "spec.hostNetwork",
+        ),
+        (
+            host(
+                json!({ "hostIPC": true, "securityContext": { "sysctls": [{ "name": "kernel.shm_rmid_forced", "value": "1" }] } }),
+            ),
+            "sysctls[0].name",
+        ),
+        (
+            main(json!({ "privileged": true, "allowPrivilegeEscalation": false })),
+            "allowPrivilegeEscalation",
+        ),
+        (
+            main(
+                json!({ "capabilities": { "add": ["CAP_SYS_ADMIN"] }, "allowPrivilegeEscalation": false }),
+            ),
+            "allowPrivilegeEscalation",
+        ),
+        (main(json!({ "runAsUser": -1 })), "runAsUser"),
+    ] {
+        let errors = Valid::<Pod>::try_from(&*manifest.to_string())
+            .expect_err(field)
+            .to_string();
+        assert!(errors.contains(field), "{field} is not in {errors}");
+    }
+}
