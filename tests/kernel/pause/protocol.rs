@@ -137,7 +137,8 @@ fn a_sandbox_that_cannot_be_set_up_says_which_step() {
     );
     assert_eq!(
         plan.explain(failure).to_string(),
-        "could not set the sysctl net.ipv4.no_such_thing to 1: No such file or directory (errno 2)"
+        "could not set the sysctl net.ipv4.no_such_thing to 1: No such file or directory (errno 2); \
+         leave it out, or load the module that has it: this kernel has no such sysctl here"
     );
     assert!(matches!(
         pause.connection.receive().unwrap(),

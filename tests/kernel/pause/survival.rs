@@ -186,7 +186,8 @@ fn a_lost_connection_loses_no_exit() {
     assert!(pause.is_running().unwrap());
 
     pod.pause = Connection::reconnect(&path, &identity).unwrap();
-    let not_found = "could not execute /no/such/program: No such file or directory (errno 2)";
+    let not_found = "could not execute /no/such/program: No such file or directory (errno 2); \
+         correct the command, or PATH: the image has no such program";
     assert_eq!(
         everything(&mut pod, &broken),
         [
