@@ -26,7 +26,6 @@ fn mounting(volume: Value, mount: Value) -> Value {
 /// Manifests that are valid and cannot be met here, and what is said of each.
 fn unmeetable() -> Vec<(Value, Vec<&'static str>)> {
     let at = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
-    let sub = |path: &str| json!({ "name": "v", "mountPath": "/data", "subPath": path });
     let main = |more: Value| one("failing", with(shell("main", "true"), more));
     let sysctl = |name: &str, value: &str| json!({ "securityContext": { "sysctls": [{ "name": name, "value": value }] } });
     let long = "x".repeat(300);
@@ -40,17 +39,6 @@ fn unmeetable() -> Vec<(Value, Vec<&'static str>)> {
                 "bind /no/such/place to /data",
                 "No such file",
                 "make it on the host first",
-            ],
-        ),
-        (
-            mounting(
-                json!({ "name": "v", "hostPath": { "path": "/usr" } }),
-                sub("no/such/place"),
-            ),
-            vec![
-                "no/such/place in /usr",
-                "No such file",
-                "correct the subPath",
             ],
         ),
         (
