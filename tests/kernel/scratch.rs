@@ -18,7 +18,8 @@ impl Scratch {
         match Delegation::find().unwrap() {
             Delegation::Granted(root) => {
                 let number = NEXT.fetch_add(1, Ordering::Relaxed);
-                let name = format!("podlife-test-{}-{number}", std::process::id());
+                // An ephemeral Node of another test would sweep it away if it were named like one of its own.
+                let name = format!("test-podlife-{}-{number}", std::process::id());
                 Some(Scratch(root.create(&name).unwrap()))
             }
             Delegation::Missing(missing) => {
