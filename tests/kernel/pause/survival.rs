@@ -132,6 +132,9 @@ impl Drop for Directory {
     }
 }
 
+const NOT_FOUND: &str = "could not execute /no/such/program: No such file or directory (errno 2); \
+         correct the command, or PATH: the image has no such program";
+
 #[test]
 fn a_lost_connection_loses_no_exit() {
     let directory = Directory::new("reconnect");
@@ -186,14 +189,12 @@ fn a_lost_connection_loses_no_exit() {
     assert!(pause.is_running().unwrap());
 
     pod.pause = Connection::reconnect(&path, &identity).unwrap();
-    let not_found = "could not execute /no/such/program: No such file or directory (errno 2); \
-         correct the command, or PATH: the image has no such program";
     assert_eq!(
         everything(&mut pod, &broken),
         [
             (FIRST, format!("{:?}", Exit::Code(17))),
             (living, "runs".into()),
-            (never, not_found.into()),
+            (never, NOT_FOUND.into()),
         ]
     );
 
