@@ -94,8 +94,7 @@ fn the_image_says_more_of_a_user_unless_the_policy_is_strict() {
             json!({ "runAsUser": 33, "supplementalGroups": [5], "supplementalGroupsPolicy": policy }),
         );
         node.plan(&valid(&spec(pod("web", "Never", main), whole)))
-            .unwrap()[0]
-            .1
+            .unwrap()
             .to_string()
     };
     let merged = plan("Merge");

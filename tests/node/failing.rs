@@ -73,7 +73,7 @@ fn unmeetable() -> Vec<(Value, &'static str)> {
         (main(capability), "NO_SUCH"),
         (
             spec(main(json!({})), sysctl),
-            "set the sysctl net.ipv4.ip_local_port_range to nonsense|Invalid argument|correct the value",
+            "set the sysctl net/ipv4/ip_local_port_range to nonsense|Invalid argument|correct the value",
         ),
     ];
     if !is_root() {

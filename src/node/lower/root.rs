@@ -264,9 +264,12 @@ fn devices(plan: &mut Plan, container: &Lowering<'_>) {
     let hardened = Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC;
     // Both belong to the IPC namespace, which is the pod's or the host's.
     if container.pod.spec.host_ipc == Some(true) {
-        plan.extend(["/dev/mqueue", "/dev/shm"].map(|path| Step::Bind {
-            source: Source::Host(path.into()),
-            target: path.into(),
+        // A host need not have mounted them.
+        let both = ["/dev/mqueue", "/dev/shm"].map(PathBuf::from);
+        let there = both.into_iter().filter(|path| path.is_dir());
+        plan.extend(there.map(|path| Step::Bind {
+            source: Source::Host(path.clone()),
+            target: path,
             attributes: hardened,
         }));
     } else {
