@@ -130,10 +130,7 @@ fn a_state_directory_with_something_in_the_way_says_so() {
     let folder = State::new("in-the-way");
     let mut node = before::open(options(&folder.0).state(folder.0.join("state")));
     let uid = "6a0b8f9e-0000-4000-8000-00000000000";
-    for (number, (what, words)) in [("logs", "open the log"), ("pods", "volumes")]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, what) in ["logs", "pods"].into_iter().enumerate() {
         let mut manifest = mounting(
             json!({ "name": "v", "emptyDir": {} }),
             json!({ "name": "v", "mountPath": "/tmp/v" }),
@@ -161,7 +158,7 @@ fn a_state_directory_with_something_in_the_way_says_so() {
             }
         };
         let told = said(&mut node);
-        assert!(told.contains(words) && told.contains(&uid), "{told}");
+        assert!(told.contains("could not ") && told.contains(&uid), "{told}");
         let _ = std::fs::remove_file(&in_the_way);
         node.delete(id, Delete::now()).unwrap();
         node.wait(id, Until::Deleted, LONG).unwrap();
