@@ -74,11 +74,23 @@ impl Object {
         Errors::check(validate::object(self))
     }
 
-    pub(super) fn meta(&self) -> &ObjectMeta {
+    /// Names, labels and annotations.
+    pub fn meta(&self) -> &ObjectMeta {
         match self {
             Object::ConfigMap(map) => &map.metadata,
             Object::Secret(secret) => &secret.metadata,
         }
+    }
+
+    /// With another annotation.
+    #[must_use]
+    pub fn annotated(mut self, key: impl Into<String>, value: impl Into<String>) -> Object {
+        let meta = match &mut self {
+            Object::ConfigMap(map) => &mut map.metadata,
+            Object::Secret(secret) => &mut secret.metadata,
+        };
+        meta.annotations.insert(key.into(), value.into());
+        self
     }
 }
 
@@ -133,6 +145,12 @@ impl ObjectMap {
             Object::ConfigMap(map) => drop(self.config_maps.insert(name, map)),
             Object::Secret(secret) => drop(self.secrets.insert(name, secret)),
         }
+    }
+
+    /// All of them.
+    pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+        let maps = self.config_maps.values().cloned().map(Object::from);
+        maps.chain(self.secrets.values().cloned().map(Object::from))
     }
 
     /// The object of the same kind and name.

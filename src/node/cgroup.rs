@@ -153,6 +153,11 @@ impl Resident {
     }
 
     /// The pod's cgroup, if it has one.
+    /// The pod's own, with all its containers below it.
+    pub(super) fn pod_cgroup(&self, host: &Host) -> Option<Cgroup> {
+        self.cgroup(host).ok()?
+    }
+
     fn cgroup(&self, host: &Host) -> Result<Option<Cgroup>> {
         match &host.cgroups {
             Cgroups::Tree(tree, _) => tree.find(tier(&self.pod), &self.id.to_string()),

@@ -73,6 +73,8 @@ pub(super) enum Watched {
     Process(PodId),
     /// A socket or pipe of something under way.
     Work(PodId, WorkId),
+    /// The directory of static pods.
+    Manifests,
 }
 
 /// What is due at some time. An entry may be out of date: whoever it is about knows better.
@@ -86,13 +88,18 @@ pub(super) enum Due {
     Drained(PodId),
     /// Cgroups that were not empty may be now.
     Teardown(PodId),
+    /// A manifest that could not be used is tried again.
+    Manifests,
 }
 
 impl Due {
-    /// Which pod it is about.
-    pub(super) fn pod(self) -> PodId {
+    /// Which pod it is about, if it is about one.
+    pub(super) fn pod(self) -> Option<PodId> {
         match self {
-            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) | Due::Teardown(pod) => pod,
+            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) | Due::Teardown(pod) => {
+                Some(pod)
+            }
+            Due::Manifests => None,
         }
     }
 }

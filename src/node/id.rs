@@ -21,6 +21,11 @@ use crate::{Error, Kind, Result};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(u128);
 
+impl PodId {
+    /// No pod's.
+    pub(super) const NONE: PodId = PodId(0);
+}
+
 impl fmt::Display for PodId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PodId(n) = self;

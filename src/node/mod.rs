@@ -14,6 +14,8 @@ mod host;
 mod id;
 mod logs;
 mod lower;
+mod manifests;
+mod metrics;
 #[expect(
     clippy::module_inception,
     reason = "the Node is what this room is about"
@@ -48,6 +50,7 @@ pub use event::{
 pub use handle::{NodeHandle, Pending, Watch};
 pub use id::PodId;
 pub use logs::{LogOptions, Logs, Stream};
+pub use metrics::Metrics;
 pub use node::Node;
 pub use options::NodeOptions;
 pub use plan::PodPlan;

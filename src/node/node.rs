@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::command::{Delete, Snapshot};
 use super::handle::{Call, Inbox};
 use super::host::Host;
+use super::manifests::Manifests;
 use super::resident::Resident;
 use super::store::Saving;
 use super::{
@@ -59,6 +60,8 @@ pub struct Node {
     /// A handle asked the driving thread to stop.
     pub(super) closing: bool,
     pub(super) sessions: u64,
+    /// The directory of static pods.
+    pub(super) manifests: Option<Manifests>,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -96,6 +99,7 @@ impl Node {
     }
 
     pub(super) fn with(options: NodeOptions) -> Result<Node> {
+        let manifests = options.manifests.clone();
         let host = Host::open(options)?;
         let inbox = Arc::new(Inbox::new(host.reactor.waker()));
         let mut node = Node {
@@ -106,9 +110,13 @@ impl Node {
             ready: Vec::new(),
             closing: false,
             sessions: 0,
+            manifests: None,
             _not_sync: PhantomData,
         };
         node.recover()?;
+        if let Some(directory) = manifests {
+            node.watch_manifests(directory)?;
+        }
         Ok(node)
     }
 

@@ -41,6 +41,12 @@ impl ObjectStore {
         self.namespaces.get(namespace).unwrap_or(&self.nothing)
     }
 
+    /// All of all namespaces.
+    pub(super) fn all(&self) -> Vec<Object> {
+        let objects = self.namespaces.values().flat_map(ObjectMap::objects);
+        objects.collect()
+    }
+
     /// Grows with each change.
     pub(super) fn changes(&self) -> u64 {
         self.changes

@@ -37,6 +37,7 @@ pub struct NodeOptions {
     pub(super) apparmor_default: Option<String>,
     pub(super) sysctls: Vec<String>,
     pub(super) log_bounds: Bounds,
+    pub(super) manifests: Option<PathBuf>,
 }
 
 impl Default for NodeOptions {
@@ -52,6 +53,7 @@ impl Default for NodeOptions {
             apparmor_default: None,
             sysctls: Vec::new(),
             log_bounds: Bounds::default(),
+            manifests: None,
         }
     }
 }
@@ -138,6 +140,18 @@ impl NodeOptions {
     /// bytes.
     pub fn log_max_files(mut self, count: u32) -> NodeOptions {
         self.log_bounds.files = count.max(2);
+        self
+    }
+
+    /// Runs the pods of the manifests in this directory, as long as they are in there: a kubelet's static pods. A file that is added,
+    /// changed or removed is noticed at once. A pod whose manifest has changed ends before the new one begins, and one that is
+    /// deleted otherwise is made again. ConfigMaps and Secrets may stand beside the pods or in files of their own. A file may have several
+    /// documents; names that begin with a dot, and directories, are passed over.
+    ///
+    /// What cannot be used is told by [`EventKind::FailedManifest`](super::EventKind::FailedManifest), and tried again when the file
+    /// changes, or after 20 seconds; meanwhile everything stays as the file said before.
+    pub fn manifests(mut self, directory: impl Into<PathBuf>) -> NodeOptions {
+        self.manifests = Some(directory.into());
         self
     }
 

@@ -48,6 +48,7 @@ impl Node {
         turn.progressed += self.take_backlog(&mut budget);
         turn.progressed += self.take_due(&mut budget);
         turn.progressed += self.take_calls();
+        self.sync_manifests();
         turn.more = woken.more || !self.backlog.is_empty() || self.inbox.waiting();
         let next = self.host.next_due();
         turn.more |= next.is_some_and(|at| at <= Clock::mono());
@@ -59,7 +60,10 @@ impl Node {
     }
 
     fn take_ready(&mut self, what: Watched, budget: &mut usize) {
-        let (Watched::Pause(id) | Watched::Process(id) | Watched::Work(id, _)) = what;
+        let id = match what {
+            Watched::Pause(id) | Watched::Process(id) | Watched::Work(id, _) => id,
+            Watched::Manifests => return self.manifests_changed(),
+        };
         let Some(resident) = self.pods.get_mut(&id) else {
             return;
         };
@@ -72,6 +76,7 @@ impl Node {
             }
             Watched::Process(_) => resident.sandbox_ended(&mut self.host),
             Watched::Work(_, work) => resident.work_ready(&mut self.host, work),
+            Watched::Manifests => {}
         }
         self.pump(id, budget);
     }
@@ -97,7 +102,10 @@ impl Node {
             let Some(due) = self.host.take_due(now) else {
                 return taken;
             };
-            let id = due.pod();
+            let Some(id) = due.pod() else {
+                self.manifests_due();
+                continue;
+            };
             let Some(resident) = self.pods.get_mut(&id) else {
                 continue;
             };
@@ -110,6 +118,7 @@ impl Node {
                 Due::Work(_, work) => resident.work_due(work),
                 Due::Drained(_) => resident.drained(&self.host),
                 Due::Teardown(_) => resident.tear_down_again(&mut self.host),
+                Due::Manifests => {}
             }
             self.pump(id, budget);
         }
@@ -146,6 +155,7 @@ impl Node {
             Pumped::Gone => {
                 if let Some(resident) = self.pods.remove(&id) {
                     resident.leave(&mut self.host);
+                    self.manifests_due();
                 }
             }
         }

@@ -33,6 +33,15 @@ impl Hosted {
         }
     }
 
+    /// The same of a Node that was opened otherwise.
+    pub(crate) fn around(node: Node, before: Before) -> Hosted {
+        Hosted {
+            node,
+            seen: Vec::new(),
+            before: Some(before),
+        }
+    }
+
     pub(crate) fn create(&mut self, manifest: &Value) -> PodId {
         self.node.create(valid(manifest)).unwrap()
     }

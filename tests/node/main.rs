@@ -15,6 +15,8 @@ mod images;
 mod init;
 mod job;
 mod logs;
+mod manifests;
+mod metrics;
 mod probes;
 mod recovery;
 mod refused;

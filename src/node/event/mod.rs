@@ -77,6 +77,8 @@ pub enum EventKind {
     /// A volume cannot be made, or not be brought up to date: the text says which, and why. A pod without one of its volumes
     /// waits for it.
     FailedMount(Arc<str>),
+    /// A file of the directory of [static pods](super::NodeOptions::manifests) cannot be used: the text says why, the event's name is the file's.
+    FailedManifest(Arc<str>),
     /// A container.
     Container(ContainerEvent),
     /// The pod is being ended.
@@ -155,7 +157,12 @@ impl fmt::Display for EventType {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (type_, reason) = (self.event_type(), self.reason());
-        write!(f, "{type_:<7}  {reason:<20}  pod/{:<16}  ", self.name.name)?;
+        let object = match self.kind {
+            EventKind::FailedManifest(_) => "file",
+            _ => "pod",
+        };
+        let name = &self.name.name;
+        write!(f, "{type_:<7}  {reason:<20}  {object}/{name:<16}  ")?;
         self.write_message(f)
     }
 }

@@ -12,6 +12,7 @@ impl Event {
             EventKind::Container(event) => event.event_type(),
             EventKind::Sandbox(SandboxChange::Failed, _)
             | EventKind::FailedMount(_)
+            | EventKind::FailedManifest(_)
             | EventKind::Degraded(_)
             | EventKind::Store(StoreEvent::Failed)
             | EventKind::Lagged { .. }
@@ -31,6 +32,7 @@ impl Event {
             EventKind::Sandbox(SandboxChange::Changed, _) => "SandboxChanged",
             EventKind::Sandbox(SandboxChange::Stopped, _) => "SandboxStopped",
             EventKind::FailedMount(_) => "FailedMount",
+            EventKind::FailedManifest(_) => "FailedManifest",
             EventKind::Container(event) => event.reason(),
             EventKind::Terminating(Cause::Evicted) => "Evicted",
             EventKind::Terminating(Cause::Deadline) => "DeadlineExceeded",
@@ -61,7 +63,7 @@ impl Event {
                 write!(f, "{type_} is {}", if *status { "True" } else { "False" })
             }
             EventKind::Sandbox(change, why) => write_sandbox(f, *change, why.as_deref()),
-            EventKind::FailedMount(why) => f.write_str(why),
+            EventKind::FailedMount(why) | EventKind::FailedManifest(why) => f.write_str(why),
             EventKind::Container(event) => event.write_message(f, self),
             EventKind::Terminating(cause) => f.write_str(match cause {
                 Cause::Finished => "Everything it was to do is done",

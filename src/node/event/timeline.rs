@@ -68,6 +68,7 @@ impl Event {
             EventKind::Created
             | EventKind::Condition(..)
             | EventKind::FailedMount(_)
+            | EventKind::FailedManifest(_)
             | EventKind::Degraded(_)
             | EventKind::Store(_)
             | EventKind::Lagged { .. } => return None,
