@@ -96,6 +96,16 @@ impl Wall {
         self.0
     }
 
+    /// The whole second it is in: what a status shows.
+    ///
+    /// ```
+    /// use podlife::time::Wall;
+    /// assert_eq!(Wall::from_nanos(-1).whole_second(), Wall::from_secs(-1));
+    /// ```
+    pub const fn whole_second(self) -> Wall {
+        Wall::from_secs(self.0.div_euclid(1_000_000_000))
+    }
+
     /// RFC 3339 with nine fraction digits, as in CRI log lines.
     ///
     /// ```
@@ -145,7 +155,7 @@ impl<'de> Deserialize<'de> for Wall {
     }
 }
 
-/// Both clocks, read together.
+/// Both clocks, read together. Its JSON keeps every nanosecond of both.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -153,7 +163,13 @@ pub struct Now {
     /// What rules run on.
     pub mono: Mono,
     /// What people are shown.
+    #[serde(serialize_with = "with_nanos")]
     pub wall: Wall,
+}
+
+/// A record or a history that is read back is the one that was written.
+fn with_nanos<S: Serializer>(wall: &Wall, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&wall.rfc3339_nanos())
 }
 
 impl Now {
@@ -178,6 +194,13 @@ mod tests {
             Wall::from_nanos(1_999_999_999).to_string(),
             "1970-01-01T00:00:01Z"
         );
+    }
+
+    #[test]
+    fn now_is_read_as_it_was_written() {
+        let now = Now::default().after(Duration::from_nanos(1_000_000_001));
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Now>(&text).unwrap(), now, "{text}");
     }
 
     #[test]

@@ -69,14 +69,18 @@ impl PodMachine {
 
     /// A start will never be answered: nobody heard of it yet, or who did is gone.
     pub(super) fn give_up_start(&mut self, index: usize) {
-        if self.cancel_start(index) {
-            return;
+        if !self.cancel_start(index) {
+            self.may_have_run(index);
         }
-        let number = self.record.containers[index].settled;
-        self.record.containers[index].settled += 1;
-        self.record.containers[index].remains.push(number);
-        self.set_state(index, State::Waiting);
-        self.remove_remains(index);
+    }
+
+    /// The attempt that was to be started is gone, and nobody can say whether it ran. It counts as one that did: a
+    /// runtime has a record of whatever it made, and what must not run twice does not.
+    pub(super) fn may_have_run(&mut self, index: usize) {
+        let exit = unknown_exit(None, self.now);
+        self.push_attempt(index, AttemptState::Exited(exit));
+        self.tell(index, ContainerChange::Lost);
+        self.must_write();
     }
 
     /// Pause may forget it once it is on record.

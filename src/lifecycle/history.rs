@@ -3,6 +3,9 @@
 //! A machine has no clock, no randomness and no eyes of its own, so what it was told is all there is to know about it:
 //! the same entries make the same machine, with the same status, and on the way the same outputs. A history can be
 //! kept beside a pod, written as JSON lines, sent with a bug report, and looked at with [`History::replay`].
+//!
+//! It is never cut, and grows by one entry for each input: a handful for a start, two or three for each run of a probe.
+//! Keep it as long as somebody may ask; what a pod needs to go on is its [`Record`], which does not grow with its life.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,8 +30,14 @@ pub enum Told {
     },
     /// [`PodMachine::handle`].
     Input(Input),
-    /// [`PodMachine::restore`], from the record that was written last.
-    Restored(Observed),
+    /// [`PodMachine::restore`].
+    Restored {
+        /// When the record that was read had been written ([`Record::saved`]): the last one that the machine was told
+        /// is written, or one that was being written when the process died.
+        saved: Now,
+        /// What the world looked like.
+        observed: Observed,
+    },
 }
 
 /// What a machine was told, and when.
@@ -83,11 +92,12 @@ impl History {
         });
     }
 
-    /// A restore from the last record that was written, before it is done.
-    pub fn push_restore(&mut self, at: Now, observed: Observed) {
+    /// A restore from this record, before it is done.
+    pub fn push_restore(&mut self, at: Now, record: &Record, observed: Observed) {
+        let saved = record.saved();
         self.0.push(Entry {
             at,
-            told: Told::Restored(observed),
+            told: Told::Restored { saved, observed },
         });
     }
 
@@ -100,7 +110,7 @@ impl History {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a history that no machine has had: one that does not begin with a creation, or that was
-    /// restored before anything was written.
+    /// restored from a record that was not written.
     pub fn replay(&self, mut watch: impl FnMut(Now, Output, &PodMachine)) -> Result<PodMachine> {
         let mut life: Option<Life> = None;
         for entry in &self.0 {
@@ -114,7 +124,9 @@ impl History {
                     life.hear(entry.at, input);
                     life
                 }
-                (Told::Restored(observed), Some(life)) => life.restore(observed, entry.at)?,
+                (Told::Restored { saved, observed }, Some(life)) => {
+                    life.restore(*saved, observed, entry.at)?
+                }
                 _ => return Err(impossible("it does not begin with a creation")),
             };
             let next = life.insert(next);
@@ -151,15 +163,17 @@ impl Life {
             Input::Persisted(Persisted::Written) => {
                 self.written = self.writing.take().or_else(|| self.written.take());
             }
+            Input::Persisted(Persisted::Failed) => self.writing = None,
             Input::Update(pod) => self.pod = pod.clone(),
             _ => {}
         }
         self.machine.handle(at, input.clone());
     }
 
-    fn restore(self, observed: &Observed, at: Now) -> Result<Life> {
-        let Some(record) = self.written else {
-            return Err(impossible("nothing was written before the restore"));
+    fn restore(self, saved: Now, observed: &Observed, at: Now) -> Result<Life> {
+        let records = [self.written, self.writing].into_iter().flatten();
+        let Some(record) = records.into_iter().find(|record| record.saved() == saved) else {
+            return Err(impossible("no such record was written before the restore"));
         };
         let (pod, options) = (self.pod, self.options);
         let machine = PodMachine::restore(

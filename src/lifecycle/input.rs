@@ -141,8 +141,8 @@ impl Failure {
 /// [`PodMachine::restore`](super::PodMachine::restore). Whatever happens later is an input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Whether the record was saved in this boot. In another, nothing of the pod lives any more and the verdicts are
-    /// not looked at.
+    /// Whether the record was saved in this boot. In another, nothing of the pod lives any more, and of the verdicts only
+    /// [`NeverStarted`](Verdict::NeverStarted) counts.
     pub same_boot: bool,
     /// What became of [`Record::sandbox`](super::Record::sandbox).
     pub sandbox: SandboxVerdict,
@@ -175,6 +175,7 @@ pub enum Verdict {
     Exited(Exit),
     /// It was never started: nobody saw it run and nobody will.
     NeverStarted,
-    /// It may have run and is gone; how it ended is lost.
+    /// It may have run and is gone; how it ended is lost. It counts as an attempt that ended with
+    /// `ContainerStatusUnknown`: what must not run twice does not.
     Gone,
 }

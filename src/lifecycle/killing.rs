@@ -268,7 +268,12 @@ impl PodMachine {
         let Some(kill) = &mut self.record.containers[index].kill else {
             return;
         };
-        kill.left = kill.left.min(grace);
+        let mut budget = Budget::new(kill.left);
+        budget.spend(now - kill.since);
+        // What was used before it shrank was not of this.
+        if grace < budget.remaining() {
+            (kill.left, kill.since) = (grace, now);
+        }
         kill.strict = [kill.strict, strict].into_iter().flatten().min();
         kill.then = None;
         let stage = kill.stage;

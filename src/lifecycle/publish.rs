@@ -13,7 +13,8 @@ impl PodMachine {
             .record
             .ended
             .then(|| has_initialized(&self.shape, &status));
-        let wall = self.now.wall;
+        // As its JSON has it: a status that is read back is the one that was written.
+        let wall = self.now.wall.whole_second();
         let projection = project(
             &mut status,
             &self.shape,

@@ -75,6 +75,8 @@ pub struct ContainerRecord {
     pub(super) reserved: u32,
     /// The restart count of the next attempt.
     pub(super) next_count: u32,
+    /// The image of the next attempt, or of one that is being started: of the manifest when that was decided.
+    pub(super) next_image: Arc<str>,
     /// Attempts whose leftovers are to be removed.
     pub(super) remains: Vec<u32>,
     /// The newest attempt's postStart hook has not ended.
@@ -115,11 +117,11 @@ pub(super) struct Kill {
     /// What follows; absent when that was not decided with the kill.
     pub(super) then: Option<Then>,
     pub(super) stage: Stage,
-    /// When this stage began.
+    /// When this stage began, or its grace period shrank.
     pub(super) since: Mono,
     /// When it ends at the latest.
     pub(super) until: Mono,
-    /// Seconds of the grace period that were left when it began.
+    /// Seconds of the grace period that were left then.
     pub(super) left: i64,
     /// The one deadline for all stages, if there is one.
     pub(super) strict: Option<Mono>,
@@ -234,6 +236,7 @@ impl ContainerRecord {
             settled: 0,
             reserved,
             next_count: 0,
+            next_image: view.image.clone(),
             remains: Vec::new(),
             post_start_due: false,
             kill: None,
@@ -264,7 +267,8 @@ impl ContainerRecord {
         self.reserved
     }
 
-    /// The restart count of the next attempt.
+    /// The restart count of the next attempt, which also names its log. One that was to be started before a crash has
+    /// made that log before it began to run.
     pub fn next_count(&self) -> u32 {
         self.next_count
     }

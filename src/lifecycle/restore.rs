@@ -71,11 +71,12 @@ impl PodMachine {
 
     fn hear(&mut self, observed: Observed) {
         let piecemeal = self.injected(Fault::RestoredPiecemeal);
-        let (sandbox, attempts) = match observed.same_boot && !piecemeal {
+        let (sandbox, attempts) = match observed.same_boot {
+            _ if piecemeal => (SandboxVerdict::Gone, Vec::new()),
             true => (observed.sandbox, observed.attempts),
-            false => (SandboxVerdict::Gone, Vec::new()),
+            false => (SandboxVerdict::Gone, gone(observed.attempts)),
         };
-        self.hear_sandbox(sandbox);
+        let intended = self.hear_sandbox(sandbox);
         let asked: Vec<(ContainerIndex, u32)> = self.record.in_doubt().collect();
         for index in 0..self.containers.len() {
             let doubts: Vec<u32> = self.record.containers[index].in_doubt().collect();
@@ -96,12 +97,23 @@ impl PodMachine {
             }
             self.hear_unasked(container.as_usize(), attempt, verdict);
         }
+        // What ran in it shows that it was made: that it is gone is another matter, to be decided anew.
+        let ran_in = |sandbox| {
+            let mut newest = self
+                .record
+                .containers
+                .iter()
+                .filter_map(|container| container.attempts.first());
+            newest.any(|attempt| attempt.sandbox == sandbox)
+        };
+        if intended.is_some_and(ran_in) {
+            self.record.rebuild = false;
+        }
     }
 
-    fn hear_sandbox(&mut self, verdict: SandboxVerdict) {
-        let Some(attempt) = self.record.sandbox_in_doubt() else {
-            return;
-        };
+    /// Says which sandbox was about to be made.
+    fn hear_sandbox(&mut self, verdict: SandboxVerdict) -> Option<u32> {
+        let attempt = self.record.sandbox_in_doubt()?;
         let intended = self.record.sandbox.settled < self.record.sandbox.reserved;
         self.record.sandbox.settled = self.record.sandbox.reserved;
         match verdict {
@@ -123,6 +135,7 @@ impl PodMachine {
                 }
             }
         }
+        intended.then_some(attempt)
     }
 
     /// The verdict on an attempt in doubt.
@@ -160,7 +173,9 @@ impl PodMachine {
             }
             Verdict::NeverStarted => {}
             Verdict::Gone => {
-                self.record.containers[index].remains.push(attempt);
+                self.record.containers[index].settled = attempt;
+                self.containers[index].state = State::Starting;
+                self.may_have_run(index);
             }
         }
     }
@@ -237,6 +252,12 @@ impl PodMachine {
             .chain(&status.init_container_statuses);
         all.any(|shown| shown.name == name && shown.started == Some(true))
     }
+}
+
+/// What was true before a boot: what ran is gone, and how it ended with it.
+fn gone(mut attempts: Vec<(ContainerIndex, u32, Verdict)>) -> Vec<(ContainerIndex, u32, Verdict)> {
+    attempts.retain(|(.., verdict)| *verdict == Verdict::NeverStarted);
+    attempts
 }
 
 fn is_complete(record: &Record, observed: &Observed) -> Result<()> {

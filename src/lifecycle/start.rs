@@ -164,13 +164,15 @@ impl PodMachine {
             self.record.containers[index].next_count = 0;
         }
         let container = self.name(index);
+        let image = &self.shape.containers[index].image;
         let record = &mut self.record.containers[index];
         let action = Action::Start {
             container,
             attempt: record.settled,
             restart_count: record.next_count,
         };
-        let is_reserved = record.settled < record.reserved;
+        let is_reserved = record.settled < record.reserved && record.next_image == *image;
+        record.next_image = image.clone();
         record.reserved = record.reserved.max(record.settled + 1);
         let ticket = self.perform_numbered(action, is_reserved);
         self.wait_for(index, ticket);
@@ -234,7 +236,7 @@ impl PodMachine {
         self.kill(index, KillReason::PostStart, None);
     }
 
-    /// The start does not come about now, and is no longer wanted.
+    /// The start does not come about now, and is no longer wanted, or wanted otherwise.
     pub(super) fn cancel_start(&mut self, index: usize) -> bool {
         let live = &mut self.containers[index];
         let withdrawn = match (live.state, live.ticket) {
@@ -289,7 +291,6 @@ impl PodMachine {
             self.set_state(index, State::Waiting);
         }
         self.containers[index].probes.forget();
-        let image = self.shape.containers[index].image.clone();
         let sandbox = self
             .record
             .sandbox
@@ -299,6 +300,7 @@ impl PodMachine {
         let record = &mut self.record.containers[index];
         let restart_count = record.next_count;
         let (number, created) = (record.settled, self.now);
+        let image = record.next_image.clone();
         record.push(Attempt {
             number,
             sandbox,

@@ -10,6 +10,7 @@ use super::rules::status::merge::replace_or_append;
 use super::state::State;
 use super::timer::{ContainerTimer, Due, PodTimer};
 use crate::model::{Pod, PodCondition, Valid};
+use crate::time::Wall;
 
 impl PodMachine {
     /// Takes over a changed manifest: images, added and removed containers, the active deadline. What may change is the
@@ -25,6 +26,7 @@ impl PodMachine {
         for (index, image) in before.iter().enumerate() {
             if self.shape.containers[index].image != *image {
                 self.forget_back_off(index);
+                self.cancel_start(index);
             }
         }
         set_periods(&mut self.shape, &self.options);
@@ -65,10 +67,12 @@ impl PodMachine {
         }
         let conditions = &mut self.record.status.conditions;
         let before = conditions.iter().find(|old| old.type_ == condition.type_);
-        condition.last_transition_time = match before.filter(|old| old.status == condition.status) {
-            Some(old) => old.last_transition_time,
-            None => condition.last_transition_time.or(Some(self.now.wall)),
-        };
+        condition.last_transition_time =
+            match before.filter(|old| old.status == condition.status) {
+                Some(old) => old.last_transition_time,
+                None => condition.last_transition_time.or(Some(self.now.wall)),
+            }
+            .map(Wall::whole_second);
         if before == Some(&condition) {
             return false;
         }

@@ -1,5 +1,6 @@
 //! Taking up pods that an earlier Node left, with everything that happened meanwhile.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{PodId, PodName};
@@ -64,8 +65,6 @@ impl Node {
 fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     let pod = found.pod.validate()?;
     let same_boot = found.saved.boot == host.boot;
-    // Written before anything is started: without it nothing ever was.
-    let had_pause = found.pause.is_some();
     let identity = found
         .pause
         .filter(|pause| same_boot && pause.boot == host.boot);
@@ -78,20 +77,14 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             None
         }
     };
-    let (mut sandbox, untold, mut known) = match &mut connected {
-        // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
+    let (mut sandbox, mut known) = match &mut connected {
         Some((pause, _)) => (
             SandboxVerdict::Running { ip: None },
-            Verdict::NeverStarted,
             ask(&mut pause.connection)?,
         ),
-        None if had_pause => (SandboxVerdict::Gone, Verdict::Gone, Known::default()),
-        None => (
-            SandboxVerdict::Gone,
-            Verdict::NeverStarted,
-            Known::default(),
-        ),
+        None => (SandboxVerdict::Gone, Known::default()),
     };
+    let was_asked = connected.is_some();
     if Pids::of(&pod) == Pids::Shared && !known.reaper {
         // Its PID 1 was never made, or has ended and taken all of them along.
         if let Some((pause, _)) = connected.take() {
@@ -102,7 +95,12 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     let record = found.saved.record;
     let pause = connected.as_ref().map(|(_, identity)| identity);
     known.hear_last_words(host, (id, &pod), &record, pause);
-    known.complete(record.in_doubt(), &untold);
+    let untold = |container| match was_asked {
+        false if has_log(host, (id, &pod), &record, container) => Verdict::Gone,
+        // Pause forgets nothing that it was not told to forget, and that is told only of what is on record.
+        _ => Verdict::NeverStarted,
+    };
+    known.complete(record.in_doubt(), untold);
     let attempt = record.sandbox_in_doubt();
     let observed = Observed {
         same_boot,
@@ -132,8 +130,22 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     Ok(resident)
 }
 
+/// Whether the next attempt's log is there: it is made before a start is asked for, and survives pause and boot.
+fn has_log(
+    host: &Host,
+    (id, pod): (PodId, &Pod),
+    record: &Record,
+    container: ContainerIndex,
+) -> bool {
+    let (Some(state), Some(container)) = (&host.state, record.container(container)) else {
+        return false;
+    };
+    let (name, count) = (PodName::of(pod), container.next_count());
+    state.log(id, &name, container.name(), count).exists()
+}
+
 /// Ends a pause process that nobody knows: its embedder was killed between starting it and writing down which it is.
-fn end_unknown(socket: &std::path::Path) -> Result<()> {
+fn end_unknown(socket: &Path) -> Result<()> {
     match Connection::find(socket) {
         Ok(pause) => end(pause),
         Err(error) if error.kind() == Kind::NotFound => Ok(()),
@@ -151,10 +163,7 @@ fn end(mut pause: Pause) -> Result<()> {
 }
 
 /// The pause process, unless it has ended. One that lives but cannot be reached is of no use to anyone, and is ended.
-fn reconnect(
-    socket: &std::path::Path,
-    identity: &crate::linux::process::Identity,
-) -> Result<Option<Pause>> {
+fn reconnect(socket: &Path, identity: &crate::linux::process::Identity) -> Result<Option<Pause>> {
     match Connection::reconnect(socket, identity) {
         Ok(pause) => Ok(Some(pause)),
         Err(_) => {
@@ -233,12 +242,12 @@ impl Known {
     fn complete(
         &mut self,
         in_doubt: impl Iterator<Item = (ContainerIndex, u32)>,
-        untold: &Verdict,
+        untold: impl Fn(ContainerIndex) -> Verdict,
     ) {
         for (container, attempt) in in_doubt {
             let mut told = self.attempts.iter();
             if !told.any(|(at, number, _)| (*at, *number) == (container, attempt)) {
-                self.attempts.push((container, attempt, untold.clone()));
+                self.attempts.push((container, attempt, untold(container)));
             }
         }
     }

@@ -233,11 +233,21 @@ fn an_exit_that_nobody_saw_is_not_lost() {
 
 #[test]
 fn a_sandbox_that_died_alone_is_noticed() {
+    sandbox_dies_alone("alone", |state, id| state.wait_for_record(id, "Running"));
+}
+
+/// What was asked for and may have run is not run again, though nobody wrote down that it ran.
+#[test]
+fn a_start_that_was_not_written_yet_counts() {
+    sandbox_dies_alone("counts", |_, _| {});
+}
+
+fn sandbox_dies_alone(name: &str, wait: impl Fn(&State, PodId)) {
     let _before = Before::now();
-    let state = State::new("alone");
+    let state = State::new(name);
     let embedder = Embedder::start(&state, "exec sleep 1000");
     let id = state.only_pod();
-    state.wait_for_record(id, "Running");
+    wait(&state, id);
     embedder.kill();
     let pause = state.pause(id);
     pause.signal(Signal::KILL).unwrap();

@@ -47,7 +47,7 @@ pub struct PodName {
 }
 
 impl PodName {
-    pub(super) fn of(pod: &Pod) -> PodName {
+    pub(in crate::node) fn of(pod: &Pod) -> PodName {
         let meta = &pod.metadata;
         PodName {
             namespace: meta.namespace.as_deref().unwrap_or("default").into(),

@@ -268,7 +268,7 @@ impl Facts<'_> {
     /// A record as a state.
     fn of<'a>(&self, attempt: &'a Attempt) -> State<'a> {
         match &attempt.state {
-            AttemptState::Running { started } => State::Running(started.wall),
+            AttemptState::Running { started } => State::Running(started.wall.whole_second()),
             AttemptState::Exited(exit) => State::Exited(attempt.number, exit),
             AttemptState::Unknown if self.was_running && self.around.restarting_all => {
                 State::MadeUp(137, RESTARTING_ALL_CONTAINERS, LOST)
@@ -415,10 +415,10 @@ impl Scribe<'_> {
         self.pen.set(&mut ended.signal, exit.signal);
         self.pen.set(
             &mut ended.started_at,
-            exit.started.map(|started| started.wall),
+            exit.started.map(|started| started.wall.whole_second()),
         );
-        self.pen
-            .set(&mut ended.finished_at, Some(exit.finished.wall));
+        let finished = exit.finished.wall.whole_second();
+        self.pen.set(&mut ended.finished_at, Some(finished));
     }
 
     fn made_up(&mut self, state: &mut ContainerState, code: i32, reason: &str, message: &str) {
