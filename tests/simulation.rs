@@ -1,8 +1,12 @@
 //! Random lives of random pods in a random world, with crashes: see `world.rs` for the world, `check.rs` for what must
 //! hold, `faults` below for the proof that it would be noticed.
 //!
-//! `PODLIFE_SIM_SEEDS=200000 cargo test --release --test simulation` runs as many lives. Every failure names its seed;
-//! `PODLIFE_SIM_SEED=n` runs that one alone and prints what happened.
+//! `PODLIFE_SIM_SEEDS=200000 cargo test --release --test simulation` runs as many lives, on all processors;
+//! `PODLIFE_SIM_FROM=n` begins at another seed. Every failure names its seed: `PODLIFE_SIM_SEED=n`, and
+//! `PODLIFE_SIM_CRASH=n` where it says so, runs that one alone and prints what happened.
+//!
+//! A life is a whole one: from the creation of a pod until nothing is left of it, with every checker on after every
+//! input. At its end it is lived again from what the machine was told, see `diary.rs`.
 
 #[path = "simulation/check.rs"]
 mod check;
@@ -10,12 +14,18 @@ mod check;
 mod containers;
 #[path = "simulation/crashes.rs"]
 mod crashes;
+#[path = "simulation/diary.rs"]
+mod diary;
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "simulation/ends.rs"]
 mod ends;
+#[path = "simulation/facts.rs"]
+mod facts;
 #[path = "simulation/life.rs"]
 mod life;
+#[path = "simulation/many.rs"]
+mod many;
 #[path = "simulation/outputs.rs"]
 mod outputs;
 #[path = "simulation/shown.rs"]
@@ -26,81 +36,53 @@ mod starts;
 mod world;
 
 use check::Checker;
+use many::{live_all, tell};
 use podlife::lifecycle::Fault;
 use world::World;
 
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 fn seeds(default: u64) -> u64 {
-    std::env::var("PODLIFE_SIM_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    number("PODLIFE_SIM_SEEDS").unwrap_or(default)
 }
 
-fn explain(seed: u64, crash_at: Option<u64>) -> ! {
-    let outcome = World::new(seed, Fault::None, crash_at, true).live();
-    for line in outcome
-        .trace
-        .iter()
-        .rev()
-        .take(400)
-        .collect::<Vec<_>>()
-        .iter()
-        .rev()
-    {
-        println!("{line}");
-    }
-    let broken = outcome.broken.expect("the same seed fails again");
-    panic!(
-        "seed {seed}, crash before output {crash_at:?}: {:?}: {}",
-        broken.checker, broken.text
-    );
-}
-
+/// Whole lives, from the creation of a pod until nothing is left of it; crashes come at random.
 #[test]
 fn lives() {
-    if let Some(seed) = std::env::var("PODLIFE_SIM_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-    {
-        let outcome = World::new(seed, Fault::None, None, true).live();
-        outcome.trace.iter().for_each(|line| println!("{line}"));
-        assert!(
-            outcome.broken.is_none(),
-            "seed {seed}: {:?}",
-            outcome.broken
-        );
+    if let Some(seed) = number("PODLIFE_SIM_SEED") {
+        let crash_at = number("PODLIFE_SIM_CRASH");
+        assert!(tell(seed, crash_at), "seed {seed}, crash {crash_at:?}");
         return;
     }
-    let (mut crashes, mut inputs) = (0, 0);
-    let count = seeds(3_000);
-    for seed in 0..count {
-        let outcome = World::new(seed, Fault::None, None, false).live();
-        if outcome.broken.is_some() {
-            explain(seed, None);
-        }
-        crashes += outcome.crashed;
-        inputs += outcome.inputs;
-    }
-    println!("{count} lives, {crashes} crashes, {inputs} inputs");
+    let from = number("PODLIFE_SIM_FROM").unwrap_or(0);
+    let tally = live_all(from..from + seeds(3_000), |seed, tally| {
+        tally.live(seed, None);
+    });
+    println!("{tally}");
 }
 
-/// A crash before every single output of a life.
+/// For a crash before every output, one life in so many is taken, and no more than so many: each is some hundred lives.
+const EVERY: u64 = 100;
+const MOST: u64 = 400;
+
+/// A crash before every single output of a life: each of them is a whole life again.
 #[test]
 fn crash_before_every_output() {
-    let (mut lives, mut points) = (0, 0);
-    for seed in 0..seeds(3_000) / 100 {
-        let seed = 1_000_000 + seed;
-        let outputs = World::new(seed, Fault::None, Some(0), false).live().outputs;
-        for at in 1..=outputs.min(400) {
-            let outcome = World::new(seed, Fault::None, Some(at), false).live();
-            if outcome.broken.is_some() {
-                explain(seed, Some(at));
-            }
-            points += 1;
-        }
-        lives += 1;
+    if number("PODLIFE_SIM_SEED").is_some() {
+        return;
     }
-    println!("{points} crash points in {lives} lives");
+    let from = 1_000_000 + number("PODLIFE_SIM_FROM").unwrap_or(0) / EVERY;
+    let number = (seeds(3_000) / EVERY).min(MOST);
+    let tally = live_all(from..from + number, |seed, tally| {
+        let outputs = tally.live(seed, Some(0)).outputs;
+        for at in 1..=outputs.min(400) {
+            tally.live(seed, Some(at));
+        }
+    });
+    println!("{tally}");
 }
 
 /// Each mistake is made, and noticed by the checker that it is for, within so many lives.
@@ -119,7 +101,11 @@ const FAULTS: &[(Fault, &[Checker], u64)] = &[
     (Fault::VerdictRecomputed, &[Checker::VerdictKept], 2_000),
     (
         Fault::RestoredPiecemeal,
-        &[Checker::TwoSandboxes, Checker::StopsLiveSandbox],
+        &[
+            Checker::RecordExplained,
+            Checker::TwoSandboxes,
+            Checker::StopsLiveSandbox,
+        ],
         200,
     ),
     (

@@ -6,6 +6,7 @@ use podlife::lifecycle::{ContainerIndex, Deletion, KillReason, ProbeKind, Record
 use podlife::model::{ConditionStatus, Phase};
 use podlife::time::Wall;
 
+use super::facts::Shown;
 use super::life::{Life, S};
 use super::world::World;
 
@@ -31,6 +32,7 @@ pub(crate) enum Checker {
     HookTwice,
     HookSkipped,
     RestartPolicy,
+    Definition,
     BackOff,
     RestartCount,
     VerdictKept,
@@ -40,8 +42,10 @@ pub(crate) enum Checker {
     TerminalLeft,
     TerminalWhileAlive,
     StatusTransition,
+    RecordExplained,
     LateTicket,
     Replay,
+    Panicked,
     Stuck,
 }
 
@@ -68,8 +72,6 @@ pub(crate) struct Checks {
     pub(crate) start_time: Option<Wall>,
     pub(crate) conditions: BTreeMap<String, (ConditionStatus, Option<Wall>)>,
     pub(crate) restored_at: u64,
-    /// That the pod ends was written, and perhaps never told.
-    pub(crate) ends_unheard: bool,
     pub(crate) epoch: u64,
     /// Some exit asked for a restart of all.
     pub(crate) restart_all: bool,
@@ -104,9 +106,10 @@ pub(crate) struct Watched {
     /// The attempt whose liveness or startup probe failed last: it may be about to be killed.
     pub(crate) failed: Option<u32>,
     pub(crate) stray: BTreeSet<u32>,
-    pub(crate) definition_changed: bool,
+    pub(crate) changed_at: u64,
     pub(crate) lost: bool,
     pub(crate) shown_count: i32,
+    pub(crate) shown: Option<Shown>,
     pub(crate) readiness: (u32, u64, u64),
     pub(crate) probed: BTreeMap<ProbeKind, (u32, u64)>,
     pub(crate) hook_done: BTreeSet<(u32, bool)>,
@@ -131,7 +134,6 @@ impl Checks {
             start_time: None,
             conditions: BTreeMap::new(),
             restored_at: 0,
-            ends_unheard: false,
             epoch: 0,
             restart_all: false,
             probes: BTreeMap::new(),
@@ -191,11 +193,11 @@ impl Checks {
         self.deletion.is_some()
     }
 
-    pub(crate) fn definition_changed(&mut self, index: usize) {
+    pub(crate) fn definition_changed(&mut self, index: usize, at: u64) {
         if index == self.containers.len() {
             self.containers.push(Watched::default());
         }
-        self.containers[index].definition_changed = true;
+        self.containers[index].changed_at = at;
         self.containers[index].window = 0; // another image is another thing to try
     }
 
@@ -211,10 +213,23 @@ impl Checks {
         }
     }
 
+    /// Who is told to end while the pod is not ending ends for a reason of its own, though nobody was told of it.
+    pub(crate) fn told_to_end(&mut self, index: usize, attempt: u32) {
+        if self.ending.is_none() {
+            self.containers[index].was_own_kill = Some(attempt);
+        }
+    }
+
+    /// That the pod ends was written then, and perhaps never told.
+    pub(crate) fn ends_unheard(&mut self, written: u64, life: &Life) {
+        if self.ending.is_none() {
+            self.end(written, 0, life.grace.unwrap_or(30).max(1));
+        }
+    }
+
     /// A crash: what only the machine's memory knew is gone, and so is what nobody was promised.
     pub(crate) fn restored(&mut self, at: u64, record: Option<&Record>, store_fails: bool) {
         self.restored_at = at;
-        self.ends_unheard = record.is_some_and(|record| record.cause().is_some());
         self.epoch += 1;
         self.probes.clear();
         self.conditions.clear();
@@ -234,6 +249,7 @@ impl Checks {
             watched.lost |= store_fails;
             watched.readiness.2 = 0;
             watched.shown_count = 0;
+            watched.shown = None;
         }
         if record.is_none_or(|record| record.cause().is_none()) {
             self.ending = None;

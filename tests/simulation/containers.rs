@@ -37,6 +37,7 @@ impl World {
         let startup_at = behaviour.startup_after.map(|span| self.at() + span);
         let proc = Proc {
             sandbox,
+            image: self.asked[&(index, attempt)],
             started: self.now(),
             started_at: self.clock,
             ended_at: None,
@@ -46,6 +47,8 @@ impl World {
             removed: false,
             stop_sent: None,
             stop_turn: 0,
+            end_turn: None,
+            anew: self.clock,
             kill_sent: None,
             startup_at,
         };
@@ -103,6 +106,7 @@ impl World {
             exit: exit.clone(),
         })?;
         if twice {
+            self.pump()?;
             self.handle(Input::Exited {
                 container,
                 attempt,

@@ -58,9 +58,16 @@ impl World {
         // What was decided after the last write is decided anew, or not.
         for proc in self.procs.values_mut() {
             proc.stop_sent = proc.stop_sent.filter(|_| proc.stop_turn <= saved);
+            proc.end_turn = proc.end_turn.filter(|turn| *turn <= saved);
+            if proc.end_turn.is_none() {
+                proc.anew = self.clock;
+            }
         }
         self.checks
             .restored(self.clock, Some(&record), self.life.store_fails > 0);
+        if record.cause().is_some() {
+            self.checks.ends_unheard(self.disk_clock, &self.life);
+        }
         self.restore(record, self.disk_boot == self.boot)
     }
 
@@ -97,12 +104,7 @@ impl World {
                 Event::SandboxUp(_, attempt) if happens => {
                     self.sandboxes.insert(attempt, true);
                 }
-                Event::Written(record, turn, true) if happens => {
-                    self.history = None; // nobody was told of this write
-                    self.disk = Some(*record);
-                    self.disk_turn = turn;
-                    self.disk_boot = self.boot;
-                }
+                Event::Written(record, turn, true) if happens => self.write(*record, turn),
                 Event::Answer(ticket, outcome) if self.dice.permille(100) => {
                     self.stale.push(ticket);
                     self.queue
@@ -145,9 +147,6 @@ impl World {
 
     pub(crate) fn reboot(&mut self) {
         self.note(|_| "** reboot".into());
-        // Deadlines are rebuilt from the wall clock, of which a record that was read back knows whole seconds only.
-        self.history = None;
-        self.keeps_history = false;
         self.boot = self.clock - 5 * S - self.crashed * MS;
         // Whoever could still answer is gone.
         self.stale.clear();
@@ -158,12 +157,16 @@ impl World {
 
     pub(crate) fn restore(&mut self, record: Record, same_boot: bool) -> Result<(), Broken> {
         let text = serde_json::to_string(&record).expect("a record");
-        let record: Record = serde_json::from_str(&text).expect("the same record");
+        let read: Record = serde_json::from_str(&text).expect("a record");
+        if read != record {
+            let text = format!("{read:?}\n instead of\n{record:?}");
+            return Err(self.broken(Checker::Replay, text));
+        }
         let observed = self.observe(&record, same_boot)?;
         self.note(|_| format!("restore with {observed:?}"));
         let now = self.now();
-        if let Some(history) = &mut self.history {
-            history.push_restore(now, observed.clone());
+        if let Some(diary) = &mut self.diary {
+            diary.restored(now, &record, observed.clone());
         }
         let (pod, options) = (self.life.pod(), self.life.options.clone());
         let machine =
@@ -205,10 +208,11 @@ impl World {
                 .iter()
                 .any(|(at, number, _)| (*at, *number) == (container, attempt))
             {
-                let verdict = if living.is_some() {
-                    Verdict::NeverStarted
-                } else {
+                let asked = self.asked.contains_key(&(container.as_usize(), attempt));
+                let verdict = if asked && living.is_none() {
                     Verdict::Gone
+                } else {
+                    Verdict::NeverStarted
                 };
                 attempts.push((container, attempt, verdict));
             }

@@ -4,7 +4,7 @@ use podlife::lifecycle::{ContainerIndex, Hook, ProbeKind, Signal};
 
 use super::check::{Checker, Result};
 use super::life::{Role, S};
-use super::world::World;
+use super::world::{Proc, World};
 
 impl World {
     pub(crate) fn check_signal(&mut self, index: usize, attempt: u32, signal: Signal) -> Result {
@@ -18,6 +18,7 @@ impl World {
         let strict = self.life.options.strict_deadline.is_some();
         match signal {
             Signal::Stop => {
+                self.checks.told_to_end(index, attempt);
                 self.check_sidecar_turn(index, attempt)?;
                 let late = strict && self.checks.epoch > 0;
                 let skipped = !late
@@ -85,6 +86,7 @@ impl World {
         let slack = S / 2;
         for ((index, attempt), proc) in self.procs.iter().filter(|(_, proc)| proc.is_alive()) {
             self.check_probes_run(*index, *attempt, proc.started_at)?;
+            self.check_definition(*index, *attempt, proc)?;
             if proc.kill_sent.is_some() {
                 continue;
             }
@@ -98,14 +100,8 @@ impl World {
                     .max(ending.map_or(0, |ending| ending.first)),
             };
             let by_stop = proc.stop_sent.map(|sent| sent + grace * S);
-            // A kill that could not be written begins anew with the next process.
-            let anew = if self.life.store_fails > 0 {
-                self.checks.restored_at
-            } else {
-                0
-            };
-            let begun = proc.started_at.max(anew);
-            let by_end = ending.map(|ending| ending.by.max(begun + ending.grace * S) + 4 * S);
+            // A kill that was not written begins anew with the next process.
+            let by_end = ending.map(|ending| ending.by.max(proc.anew + ending.grace * S) + 4 * S);
             let Some(by) = by_stop.into_iter().chain(by_end).min() else {
                 continue;
             };
@@ -122,16 +118,42 @@ impl World {
         Ok(())
     }
 
+    /// What runs of another image than the manifest's is ended.
+    fn check_definition(&self, index: usize, attempt: u32, proc: &Proc) -> Result {
+        let (spec, watched) = (&self.life.specs[index], &self.checks.containers[index]);
+        let waits = match spec.role {
+            Role::Regular => false,
+            // Until its startup probe has succeeded nothing else is asked about it.
+            Role::Sidecar => spec.startup.is_some(),
+            Role::Init | Role::Ephemeral => true,
+        };
+        let hooked = watched.hook_done.contains(&(attempt, true));
+        let ends = proc.end_turn.is_some() || proc.stop_sent.is_some() || hooked;
+        let ends = ends || self.checks.ending.is_some() || watched.stray.contains(&attempt);
+        if proc.image == spec.image || waits || ends {
+            return Ok(());
+        }
+        // A postStart hook that runs is waited for.
+        let hook = u64::from(spec.post_start) * 40 * S;
+        let since = watched.changed_at.max(proc.started_at);
+        let by = since.max(self.checks.restored_at) + hook + S;
+        if self.at() > by {
+            let text = format!(
+                "{index}.{attempt} runs image {}, not {}",
+                proc.image, spec.image
+            );
+            return self.breaks(Checker::Definition, text);
+        }
+        Ok(())
+    }
+
     /// A container with a liveness probe is probed, in every attempt.
     pub(crate) fn check_probes_run(&self, index: usize, attempt: u32, started: u64) -> Result {
         let spec = &self.life.specs[index];
         let Some(probe) = spec.liveness else {
             return Ok(());
         };
-        let quiet = spec.startup.is_some()
-            || spec.post_start
-            || self.checks.ending.is_some()
-            || self.checks.ends_unheard;
+        let quiet = spec.startup.is_some() || spec.post_start || self.checks.ending.is_some();
         let proc = &self.procs[&(index, attempt)];
         let watched = &self.checks.containers[index];
         let own = watched.is_own_kill(attempt);
@@ -139,7 +161,7 @@ impl World {
             || own
             || proc.stop_sent.is_some()
             || watched.stray.contains(&attempt)
-            || watched.definition_changed
+            || proc.image != spec.image
         {
             return Ok(());
         }
@@ -159,6 +181,9 @@ impl World {
 
     pub(crate) fn check_hook(&mut self, index: usize, attempt: u32, hook: Hook) -> Result {
         let is_stop = hook == Hook::PreStop;
+        if is_stop {
+            self.checks.told_to_end(index, attempt);
+        }
         self.checks.containers[index]
             .hook_done
             .insert((attempt, is_stop));

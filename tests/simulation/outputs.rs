@@ -29,6 +29,9 @@ impl World {
                 continue;
             }
             self.note(|_| format!("   {output:?}"));
+            if let Some(diary) = &mut self.diary {
+                diary.took(output);
+            }
             self.perform(output)?;
             if self.deleted {
                 return Ok(());
@@ -66,7 +69,7 @@ impl World {
         let record = machine.record().clone();
         let ok = !self.dice.permille(self.life.store_fails);
         if self.life.slow_store {
-            let span = self.dice.below(5) * MS;
+            let span = 1 + self.dice.below(5) * MS;
             let turn = self.turn;
             self.after(span, Event::Written(Box::new(record), turn, ok));
             return Ok(());
@@ -76,15 +79,21 @@ impl World {
 
     pub(crate) fn written(&mut self, record: Record, turn: u64, ok: bool) -> Result<(), Broken> {
         if ok {
-            self.disk = Some(record);
-            self.disk_boot = self.boot;
-            self.disk_turn = turn;
+            self.write(record, turn);
         }
         self.handle(Input::Persisted(if ok {
             Persisted::Written
         } else {
             Persisted::Failed
         }))
+    }
+
+    /// It is on the disk.
+    pub(crate) fn write(&mut self, record: Record, turn: u64) {
+        self.disk = Some(record);
+        self.disk_boot = self.boot;
+        self.disk_turn = turn;
+        self.disk_clock = self.clock;
     }
 
     /// What was under way is dropped; its answer may be under way already.
@@ -110,7 +119,8 @@ impl World {
             }
             Action::StopSandbox { attempt } => {
                 self.check_stop_sandbox(attempt)?;
-                self.sandboxes.insert(attempt, false);
+                // What it knew of ends that nobody wrote down is gone with it.
+                self.sandbox_dies(attempt);
                 self.after(soon, Event::Answer(ticket, Outcome::Done));
             }
             Action::Image { container, step } => {
@@ -169,6 +179,8 @@ impl World {
 
     fn start(&mut self, ticket: Ticket, index: usize, attempt: u32, soon: u64) {
         self.starts.insert(ticket, index);
+        let image = self.life.specs[index].image;
+        self.asked.insert((index, attempt), image);
         let slow = if self.dice.permille(100) {
             self.dice.below(2_000) * MS
         } else {

@@ -29,6 +29,10 @@ impl World {
                 change,
             } => {
                 let watched = &mut self.checks.containers[container.as_usize()];
+                let proc = self.procs.get_mut(&(container.as_usize(), attempt));
+                if let (ContainerChange::Killing(_), Some(proc)) = (change, proc) {
+                    proc.end_turn.get_or_insert(self.turn);
+                }
                 match change {
                     ContainerChange::Killing(KillReason::PodEnds) => {}
                     ContainerChange::Killing(reason) => watched.own_kill = Some((attempt, reason)),
@@ -123,13 +127,15 @@ impl World {
             }
             self.check_ready(index, shown)?;
         }
-        for (index, spec) in self.life.specs.iter().enumerate() {
+        for index in 0..self.life.specs.len() {
+            let name = &self.life.specs[index].name;
             let mut all = status
                 .container_statuses
                 .iter()
                 .chain(&status.init_container_statuses);
-            if let Some(shown) = all.find(|shown| shown.name == spec.name) {
+            if let Some(shown) = all.find(|shown| shown.name == *name) {
                 self.checks.containers[index].shown_count = shown.restart_count;
+                self.check_steps(index, shown)?;
             }
         }
         Ok(())

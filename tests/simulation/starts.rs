@@ -120,13 +120,17 @@ impl World {
         let told = newest.stop_sent.is_some() || watched.hook_done.contains(&(attempt, true));
         let by_kill = (own || told) && spec.policy != Policy::Never;
         let anew = Some(newest.sandbox) != self.sandbox_now();
+        if anew && self.life.policy == Policy::Never && !self.checks.restart_all {
+            let text = format!("{index} starts in another sandbox; {attempt} ran before");
+            return self.breaks(Checker::RestartPolicy, text);
+        }
         let forgotten = watched.lost && self.life.store_fails > 0;
         if forgotten
             || by_policy
             || by_rule
             || by_kill
             || anew
-            || watched.definition_changed
+            || newest.image != spec.image
             || self.checks.restart_all
         {
             return Ok(());
@@ -181,15 +185,11 @@ impl World {
 
     pub(crate) fn check_count(&mut self, index: usize, attempt: u32, count: u32) -> Result {
         let watched = &mut self.checks.containers[index];
-        let before = watched.count.replace((attempt, count));
-        let lost = std::mem::take(&mut watched.lost);
-        let Some((earlier, before)) = before.filter(|_| !lost) else {
+        watched.lost = false;
+        let Some((earlier, before)) = watched.count.replace((attempt, count)) else {
             return Ok(());
         };
-        let ran = self
-            .procs
-            .get(&(index, earlier))
-            .is_some_and(|proc| !proc.lost);
+        let ran = self.procs.contains_key(&(index, earlier));
         let least = before + u32::from(ran);
         if count < least {
             return self.breaks(

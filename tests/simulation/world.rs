@@ -10,6 +10,7 @@ use podlife::lifecycle::{
 use podlife::time::{Mono, Now, Wall};
 
 use super::check::{Broken, Checker, Checks};
+use super::diary::Diary;
 use super::dice::Dice;
 use super::life::{Life, MS, S};
 
@@ -20,6 +21,8 @@ pub(crate) const OUTPUTS: u64 = 60_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Proc {
     pub(crate) sandbox: u32,
+    /// Of which image.
+    pub(crate) image: u64,
     pub(crate) started: Now,
     pub(crate) started_at: u64,
     pub(crate) ended_at: Option<u64>,
@@ -31,6 +34,10 @@ pub(crate) struct Proc {
     pub(crate) removed: bool,
     pub(crate) stop_sent: Option<u64>,
     pub(crate) stop_turn: u64,
+    /// After which input it was told that it is to end.
+    pub(crate) end_turn: Option<u64>,
+    /// When it began to run, or a process took it up that knew of no end.
+    pub(crate) anew: u64,
     pub(crate) kill_sent: Option<u64>,
     /// When its startup probe will succeed.
     pub(crate) startup_at: Option<u64>,
@@ -66,8 +73,9 @@ pub(crate) struct World {
     pub(crate) procs: BTreeMap<(usize, u32), Proc>,
     pub(crate) sandboxes: BTreeMap<u32, bool>,
     pub(crate) disk: Option<Record>,
-    /// The boot it was written in, and after which input.
+    /// The boot it was written in, when, and after which input.
     pub(crate) disk_boot: u64,
+    pub(crate) disk_clock: u64,
     pub(crate) disk_turn: u64,
     pub(crate) turn: u64,
     pub(crate) checks: Checks,
@@ -87,18 +95,23 @@ pub(crate) struct World {
     pub(crate) crashes_left: u64,
     pub(crate) stale: Vec<Ticket>,
     pub(crate) starts: BTreeMap<Ticket, usize>,
-    /// What the machine was told, in some lives.
-    pub(crate) history: Option<History>,
-    pub(crate) keeps_history: bool,
+    /// Starts that were asked for, and of which image: what leaves a log, whatever else is lost.
+    pub(crate) asked: BTreeMap<(usize, u32), u64>,
+    /// What the machine was told, asked and showed.
+    pub(crate) diary: Option<Diary>,
+    pub(crate) replayed: usize,
 }
 
 /// How a life went.
+#[derive(Default)]
 pub(crate) struct Outcomes {
     pub(crate) broken: Option<Broken>,
     pub(crate) fired: bool,
     pub(crate) crashed: u64,
     pub(crate) outputs: u64,
     pub(crate) inputs: u64,
+    /// So many entries were replayed.
+    pub(crate) history: usize,
     pub(crate) trace: Vec<String>,
 }
 
@@ -120,6 +133,7 @@ impl World {
             sandboxes: BTreeMap::new(),
             disk: None,
             disk_boot: 0,
+            disk_clock: 0,
             disk_turn: 0,
             turn: 0,
             checks,
@@ -138,8 +152,9 @@ impl World {
             crashes_left: 25,
             stale: Vec::new(),
             starts: BTreeMap::new(),
-            history: None,
-            keeps_history: seed.is_multiple_of(8) && fault == Fault::None,
+            asked: BTreeMap::new(),
+            diary: None,
+            replayed: 0,
         }
     }
 
@@ -153,6 +168,7 @@ impl World {
             crashed: self.crashed,
             outputs: self.outputs,
             inputs: self.inputs,
+            history: self.replayed,
             trace: self.trace.unwrap_or_default(),
         }
     }
@@ -164,29 +180,10 @@ impl World {
             self.pump()?;
             if self.deleted {
                 self.check_end()?;
-                return self.check_history();
+                return self.check_again();
             }
             self.advance()?;
         }
-    }
-
-    /// Told the same, another machine comes to the same.
-    pub(crate) fn check_history(&mut self) -> Result<(), Broken> {
-        let (Some(history), Some(machine)) = (&self.history, &self.machine) else {
-            return Ok(());
-        };
-        let again = match history.replay(|_, _, _| {}) {
-            Ok(again) => again,
-            Err(error) => return Err(self.broken(Checker::Replay, error.to_string())),
-        };
-        // As text: a record that was read back knows whole seconds only.
-        let text =
-            |machine: &PodMachine| serde_json::to_string(machine.status()).expect("a status");
-        if text(&again) == text(machine) {
-            return Ok(());
-        }
-        let text = format!("{}\n instead of\n{}", text(&again), text(machine));
-        Err(self.broken(Checker::Replay, text))
     }
 
     pub(crate) fn plan_events(&mut self) {
@@ -217,14 +214,13 @@ impl World {
     }
 
     pub(crate) fn create(&mut self) {
-        if self.keeps_history {
-            self.history = Some(History::begin(
-                self.life.pod(),
-                self.life.options.clone(),
-                self.now(),
-            ));
+        let (pod, options, now) = (self.life.pod(), self.life.options.clone(), self.now());
+        let mut machine = PodMachine::new(pod.clone(), options.clone(), now);
+        if self.fault == Fault::None {
+            let mut diary = Diary::begin(History::begin(pod, options, now));
+            diary.showed(machine.status());
+            self.diary = Some(diary);
         }
-        let mut machine = PodMachine::new(self.life.pod(), self.life.options.clone(), self.now());
         machine.inject(self.fault);
         self.machine = Some(machine);
     }
@@ -309,26 +305,14 @@ impl World {
         self.inputs += 1;
         self.turn += u64::from(!matches!(input, Input::Persisted(_)));
         self.note(|_| format!("-> {input:?}"));
-        if let (Some(history), true) = (&mut self.history, self.machine.is_some()) {
-            let mono = Mono::from_nanos(self.clock - self.boot);
-            history.push(
-                Now {
-                    mono,
-                    wall: Wall::from_nanos(self.wall),
-                },
-                input.clone(),
-            );
-        }
+        let now = self.now();
         let Some(machine) = &mut self.machine else {
             return Ok(());
         };
-        machine.handle(
-            Now {
-                mono: Mono::from_nanos(self.clock - self.boot),
-                wall: Wall::from_nanos(self.wall),
-            },
-            input,
-        );
+        if let Some(diary) = &mut self.diary {
+            diary.told(now, input.clone());
+        }
+        machine.handle(now, input);
         self.check_status()
     }
 
@@ -336,7 +320,12 @@ impl World {
         let Some(machine) = self.machine.take() else {
             return Ok(());
         };
-        let result = self.check_published(machine.status());
+        if let Some(diary) = &mut self.diary {
+            diary.showed(machine.status());
+        }
+        let result = self
+            .check_published(machine.status())
+            .and_then(|()| self.check_records(machine.record()));
         self.machine = Some(machine);
         result
     }
@@ -380,7 +369,7 @@ impl World {
             Event::Update if self.disk.is_none() => Ok(()),
             Event::Update => {
                 let index = self.life.change(&mut self.dice);
-                self.checks.definition_changed(index);
+                self.checks.definition_changed(index, self.clock);
                 let pod = self.life.pod();
                 self.handle(Input::Update(pod))
             }
