@@ -9,6 +9,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod clock;
 pub mod command;
+pub(crate) mod descendants;
 pub mod features;
 pub mod mount;
 pub mod namespace;

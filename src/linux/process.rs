@@ -287,7 +287,7 @@ fn start_time(pid: u32) -> Result<u64> {
 }
 
 /// Rounded up, so that a wait never ends before its time.
-pub(super) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
+pub(crate) fn poll_timeout(left: Option<Duration>) -> PollTimeout {
     let Some(left) = left else {
         return PollTimeout::NONE;
     };

@@ -62,23 +62,6 @@ impl From<Delete> for Deletion {
     }
 }
 
-/// A program to run inside a container that runs already.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exec {
-    /// Program and arguments; no shell is involved.
-    pub command: Vec<String>,
-}
-
-impl Exec {
-    /// Runs `command` with the container's environment, user and limits.
-    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Exec {
-        Exec {
-            command: command.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
 /// What a program that ran inside a container did; see [`Node::output`](crate::Node::output).
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

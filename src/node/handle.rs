@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker as TaskWaker};
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Cursor, Delete, Event, PodId, Snapshot};
+use super::session::SessionId;
+use super::{Copy, Cursor, Delete, Event, Exec, PodId, Session, Snapshot, Streams};
 use crate::linux::reactor::Waker;
 use crate::model::objects::Object;
 use crate::model::{Pod, Valid};
@@ -57,6 +59,45 @@ impl NodeHandle {
         self.call(|answer| Call::Delete(id, how, answer))
     }
 
+    /// As [`Node::exec`](crate::Node::exec); the session is this thread's to use.
+    pub fn exec(&self, id: PodId, container: &str, command: Exec) -> Pending<Session> {
+        self.call(|answer| Call::Exec(id, container.into(), command, answer))
+    }
+
+    /// As [`Node::attach`](crate::Node::attach).
+    pub fn attach(&self, id: PodId, container: &str, streams: Streams) -> Pending<Session> {
+        self.call(|answer| Call::Attach(id, container.into(), streams, answer))
+    }
+
+    /// As [`Node::forward`](crate::Node::forward).
+    pub fn forward(&self, id: PodId, port: u16) -> Pending<OwnedFd> {
+        self.call(|answer| Call::Forward(id, port, answer))
+    }
+
+    /// As [`Node::copy_in`](crate::Node::copy_in); the copying is this thread's to do.
+    pub fn copy_in(
+        &self,
+        id: PodId,
+        container: &str,
+        from: impl Into<PathBuf>,
+        to: impl Into<PathBuf>,
+    ) -> Pending<Copy> {
+        let paths = [from.into(), to.into()];
+        self.call(|answer| Call::CopyIn(id, container.into(), paths, answer))
+    }
+
+    /// As [`Node::copy_out`](crate::Node::copy_out); the copying is this thread's to do.
+    pub fn copy_out(
+        &self,
+        id: PodId,
+        container: &str,
+        from: impl Into<PathBuf>,
+        to: impl Into<PathBuf>,
+    ) -> Pending<Copy> {
+        let paths = [from.into(), to.into()];
+        self.call(|answer| Call::CopyOut(id, container.into(), paths, answer))
+    }
+
     /// What the pod is now.
     pub fn snapshot(&self, id: PodId) -> Pending<Snapshot> {
         self.call(|answer| Call::Snapshot(id, answer))
@@ -89,6 +130,11 @@ pub(super) enum Call {
     Put(Box<Object>, Answer<()>),
     Delete(PodId, Delete, Answer<()>),
     Snapshot(PodId, Answer<Snapshot>),
+    Exec(PodId, Box<str>, Exec, Answer<Session>),
+    Attach(PodId, Box<str>, Streams, Answer<Session>),
+    Forward(PodId, u16, Answer<OwnedFd>),
+    CopyIn(PodId, Box<str>, [PathBuf; 2], Answer<Copy>),
+    CopyOut(PodId, Box<str>, [PathBuf; 2], Answer<Copy>),
     Watch(Cursor, Arc<WatchQueue>, Answer<()>),
     Close(Answer<()>),
 }
@@ -102,6 +148,8 @@ pub(super) struct Inbox {
 #[derive(Default)]
 struct Calls {
     queue: VecDeque<Call>,
+    /// Sessions that nobody has any more.
+    dropped: Vec<SessionId>,
     closed: bool,
 }
 
@@ -125,6 +173,20 @@ impl Inbox {
 
     pub(super) fn waiting(&self) -> bool {
         !lock(&self.calls).queue.is_empty()
+    }
+
+    /// A session is dropped, wherever.
+    pub(super) fn let_go(&self, session: SessionId) {
+        let mut calls = lock(&self.calls);
+        if !calls.closed {
+            calls.dropped.push(session);
+            drop(calls);
+            self.waker.wake();
+        }
+    }
+
+    pub(super) fn take_dropped(&self) -> Vec<SessionId> {
+        std::mem::take(&mut lock(&self.calls).dropped)
     }
 
     pub(super) fn take(&self) -> Option<Call> {
@@ -159,6 +221,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Pending<T>(Arc<Slot<T>>);
 
 /// The Node's end of a [`Pending`]. Dropped unused, it says that the Node is gone.
+#[derive(Debug)]
 pub(super) struct Answer<T>(Weak<Slot<T>>);
 
 #[derive(Debug)]
@@ -176,7 +239,7 @@ struct SlotState<T> {
     answered: bool,
 }
 
-fn pending<T>() -> (Answer<T>, Pending<T>) {
+pub(super) fn pending<T>() -> (Answer<T>, Pending<T>) {
     let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).ok();
     let state = SlotState {
         answer: None,

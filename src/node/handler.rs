@@ -7,25 +7,24 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::command::Output;
 use super::host::{Due, Host};
+use super::lower::Inside;
 use super::probes::http::Get;
 use super::probes::talk::Talk;
 use super::probes::{Verdict, target};
-use super::resident::{Resident, key, spec_of};
+use super::resident::{Resident, spec_of};
+use super::session::{End, Ends};
 use super::work::{Doing, Exec, Net, Pipe, Progress, Purpose, Work, WorkId};
-use crate::lifecycle::{AttemptState, ContainerIndex, Hook, Input, Outcome, ProbeKind};
-use crate::linux::pause::{self, Key, Request, Start};
+use crate::lifecycle::{ContainerIndex, Hook, Input, Outcome, ProbeKind};
+use crate::linux::Clock;
+use crate::linux::pause::{self, Key, Request};
 use crate::linux::process::Exit;
-use crate::linux::{Clock, Signal};
 use crate::model::command::expand_literal;
 use crate::model::{Container, ExecAction, GrpcAction, HttpGetAction, TcpSocketAction};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// Most of the output of a probe or hook that is kept.
 const OUTPUT_MAX: usize = 10 << 10;
-/// Most of each stream of a session that is kept.
-const SESSION_MAX: usize = 1 << 20;
 
 /// What a handler of the manifest says.
 enum Handler<'m> {
@@ -35,15 +34,6 @@ enum Handler<'m> {
     Grpc(&'m GrpcAction),
     Sleep(Duration),
     None,
-}
-
-/// A command to run in a container.
-pub(super) struct Command {
-    argv: Vec<String>,
-    /// Keep standard error apart from standard output.
-    apart: bool,
-    /// So much of each is kept.
-    most: usize,
 }
 
 impl Resident {
@@ -90,12 +80,7 @@ impl Resident {
         match handler(spec, purpose) {
             Handler::Exec(action) => {
                 let argv = expand_literal(&action.command, &spec.env);
-                let command = Command {
-                    argv,
-                    apart: false,
-                    most: OUTPUT_MAX,
-                };
-                let exec = self.begin_exec(host, id, container, attempt, &command);
+                let exec = self.begin_exec(host, id, container, attempt, &argv);
                 exec.map(Doing::Exec).map_err(|error| error.to_string())
             }
             Handler::Http(action) => {
@@ -104,7 +89,7 @@ impl Resident {
                 let get = Get::new(request);
                 let talk = match purpose {
                     Purpose::Hook(_) => Talk::Call(get),
-                    Purpose::Probe(_) | Purpose::Session => Talk::Get(get),
+                    Purpose::Probe(_) => Talk::Get(get),
                 };
                 Ok(Doing::Net(Net::new(address, talk)))
             }
@@ -124,106 +109,38 @@ impl Resident {
         }
     }
 
-    /// Runs a command for a caller of the Node.
-    pub(super) fn begin_session(
-        &mut self,
-        host: &mut Host,
-        id: WorkId,
-        container: &str,
-        argv: Vec<String>,
-    ) -> Result<()> {
-        let refused = |why: String| {
-            Error::new(
-                Kind::Conflict,
-                format!("run a command in the container {container}"),
-                why,
-            )
-        };
-        let index = self.machine.record().index(container).ok_or_else(|| {
-            refused("the pod has no such container".into()).as_kind(Kind::NotFound)
-        })?;
-        let newest = self
-            .machine
-            .record()
-            .container(index)
-            .and_then(|record| record.attempts().first());
-        let attempt = newest
-            .filter(|attempt| matches!(attempt.state, AttemptState::Running { .. }))
-            .ok_or_else(|| refused("it is not running".into()))?;
-        let attempt = attempt.number;
-        let command = Command {
-            argv,
-            apart: true,
-            most: SESSION_MAX,
-        };
-        let exec = self.begin_exec(host, id, index, attempt, &command)?;
-        self.work.insert(
-            id,
-            Work {
-                container: index,
-                purpose: Purpose::Session,
-                doing: Doing::Exec(exec),
-            },
-        );
-        Ok(())
-    }
-
     fn begin_exec(
         &mut self,
         host: &mut Host,
         id: WorkId,
         container: ContainerIndex,
         attempt: u32,
-        command: &Command,
+        argv: &[String],
     ) -> Result<Exec> {
-        let attempted = "run a command in the container";
-        let plan = self.lowered(host, (container, attempt), |lowering| {
-            lowering.inside(&command.argv)
-        });
-        let plan =
-            plan.map_err(|failure| Error::new(Kind::Invalid, attempted, &*failure.message))?;
-        self.execs += 1;
-        let key = key(container, attempt).exec(self.execs);
-        let cgroup = self.make_exec_cgroup(host, key)?;
-        let (stdout, out) = Pipe::open(host, self.id, id, command.most)?;
-        let (stderr, err) = match command.apart {
-            true => {
-                Pipe::open(host, self.id, id, command.most).map(|(pipe, end)| (pipe, Some(end)))?
+        let (mut output, end) = Pipe::open(host, self.id, id, OUTPUT_MAX)?;
+        let program = Inside {
+            argv,
+            ..Inside::default()
+        };
+        let ends = Ends {
+            stdout: Some(end.as_fd()),
+            stderr: Some(end.as_fd()),
+            ..Ends::default()
+        };
+        match self.start_inside(host, container, attempt, &program, ends) {
+            Ok((key, plan)) => Ok(Exec { key, output, plan }),
+            Err(error) => {
+                output.close(host);
+                Err(error)
             }
-            false => (Pipe::default(), None),
-        };
-        let start = Start {
-            target: Some(Key { exec: 0, ..key }),
-            cgroup: cgroup.as_ref().map_or(pause::Cgroup::Inherit, |cgroup| {
-                pause::Cgroup::Into(cgroup.as_fd())
-            }),
-            stdout: pause::Output::Fd(out.as_fd()),
-            stderr: pause::Output::Fd(err.as_ref().unwrap_or(&out).as_fd()),
-            ..Start::new(key, &plan)
-        };
-        let gone = || Error::new(Kind::Conflict, attempted, "the pod's sandbox is gone");
-        let sandbox = self.sandbox.as_mut().ok_or_else(gone);
-        let sent = sandbox.and_then(|sandbox| sandbox.connection.send(&Request::Start(start)));
-        let mut exec = Exec {
-            key,
-            stdout,
-            stderr,
-            plan,
-        };
-        if let Err(error) = sent {
-            exec.close(host);
-            self.remove_exec_cgroup(host, key);
-            return Err(error);
         }
-        Ok(exec)
     }
 
     /// Gets the connection its socket: of the pod's network, or of the host's if the pod uses that. What is returned
     /// has ended at once.
     fn ask_socket(&mut self, host: &mut Host, id: WorkId) -> Option<(Work, Verdict)> {
         let host_network = self.pod.spec.host_network == Some(true);
-        self.sockets = self.sockets.wrapping_add(1);
-        let number = self.sockets;
+        let number = self.ticket();
         let Work {
             doing: Doing::Net(net),
             ..
@@ -242,13 +159,7 @@ impl Resident {
             });
             return None;
         }
-        let family = if family == libc::AF_INET {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let made = socket(family, SockType::Stream, flags, None).map_err(|errno| errno as i32);
+        let made = host_socket(family);
         self.begin_net(host, id, made)
     }
 
@@ -317,7 +228,7 @@ impl Resident {
         let progress = match self.work.get_mut(&id).map(|work| &mut work.doing) {
             Some(Doing::Net(net)) => net.advance(host),
             Some(Doing::Exec(exec)) => {
-                exec.read(host);
+                exec.output.read(host);
                 Progress::Wait
             }
             Some(Doing::Sleep) | None => Progress::Wait,
@@ -342,66 +253,43 @@ impl Resident {
 
     /// A process in a container could not be started.
     pub(super) fn exec_failed(&mut self, host: &mut Host, key: Key, failure: pause::Failure) {
-        let why = |exec: &mut Exec| (Verdict::Unknown(exec.explain(failure)), 127);
-        self.exec_ended(host, key, why);
+        self.exec_over(host, key);
+        self.session_failed(key, failure);
+        self.exec_ended(host, key, |exec| Verdict::Unknown(exec.explain(failure)));
     }
 
     /// A process in a container ended.
     pub(super) fn exec_exited(&mut self, host: &mut Host, key: Key, exit: Exit) {
-        let said = |exec: &mut Exec| match exit.code() {
-            0 => (Verdict::Success, 0),
-            code => (Verdict::Failure(exec.text()), code),
-        };
-        self.exec_ended(host, key, said);
+        self.exec_over(host, key);
+        self.finish_sessions(key, |_| End::Exit(exit));
+        self.exec_ended(host, key, |exec| match exit.code() {
+            0 => Verdict::Success,
+            _ => Verdict::Failure(exec.text()),
+        });
     }
 
-    fn exec_ended(
-        &mut self,
-        host: &mut Host,
-        key: Key,
-        how: impl FnOnce(&mut Exec) -> (Verdict, i32),
-    ) {
-        self.ask(&Request::Acknowledge(key));
-        self.remove_exec_cgroup(host, key);
+    fn exec_ended(&mut self, host: &mut Host, key: Key, how: impl FnOnce(&Exec) -> Verdict) {
         let is_it = |work: &Work| matches!(&work.doing, Doing::Exec(exec) if exec.key == key);
-        let Some(id) = self
+        let id = self
             .work
             .iter()
             .find(|(_, work)| is_it(work))
-            .map(|(id, _)| *id)
-        else {
-            return;
-        };
-        let Some(mut work) = self.work.remove(&id) else {
+            .map(|(id, _)| *id);
+        let Some((id, mut work)) = id.and_then(|id| Some((id, self.work.remove(&id)?))) else {
             return;
         };
         let Doing::Exec(exec) = &mut work.doing else {
             return;
         };
         // All that it printed before its end is in the pipe; what its own children may add later is not waited for.
-        exec.read(host);
-        let (verdict, code) = how(exec);
-        exec.close(host);
-        if let WorkId::Session(_) = id {
-            let stderr = match &verdict {
-                Verdict::Unknown(why) => why.clone().into_bytes(),
-                _ => exec.stderr.take(),
-            };
-            self.outputs.insert(
-                id,
-                Output {
-                    code,
-                    stdout: exec.stdout.take(),
-                    stderr,
-                },
-            );
-        }
+        exec.output.read(host);
+        let verdict = how(exec);
+        exec.output.close(host);
         self.answer(id, Some((work, verdict)));
     }
 
     /// Nobody waits for it any more.
     pub(super) fn cancel(&mut self, host: &mut Host, id: WorkId) {
-        self.outputs.remove(&id);
         let Some(mut work) = self.work.remove(&id) else {
             return;
         };
@@ -418,19 +306,10 @@ impl Resident {
         }
     }
 
-    pub(super) fn kill_exec(&mut self, host: &Host, key: Key) {
-        if let Some(cgroup) = self.exec_cgroup(host, key) {
-            let _ = cgroup.kill();
-        }
-        self.ask(&Request::Signal(key, Signal::KILL));
-    }
-
     fn answer(&mut self, id: WorkId, ended: Option<(Work, Verdict)>) {
         let Some((work, verdict)) = ended else { return };
         let outcome = self.judge(&work, &verdict);
-        if let WorkId::Ticket(ticket) = id {
-            self.tell(Input::Done(ticket, outcome));
-        }
+        self.tell(Input::Done(id.0, outcome));
     }
 
     /// What it means to the machine; what a probe said is kept for the event that tells of it.
@@ -482,6 +361,15 @@ fn handler(spec: &Container, purpose: Purpose) -> Handler<'_> {
                 .or(sleep.map(Handler::Sleep))
                 .unwrap_or(Handler::None)
         }
-        Purpose::Session => Handler::None,
     }
+}
+
+/// A socket of the host's network, for a pod that uses it.
+pub(super) fn host_socket(family: i32) -> Result<OwnedFd, i32> {
+    let family = match family {
+        libc::AF_INET => AddressFamily::Inet,
+        _ => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    socket(family, SockType::Stream, flags, None).map_err(|errno| errno as i32)
 }

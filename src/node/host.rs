@@ -75,6 +75,8 @@ pub(super) enum Watched {
     Work(PodId, WorkId),
     /// The directory of static pods.
     Manifests,
+    /// A connection into a pod that is being made.
+    Forward(PodId, u32),
 }
 
 /// What is due at some time. An entry may be out of date: whoever it is about knows better.
@@ -90,15 +92,19 @@ pub(super) enum Due {
     Teardown(PodId),
     /// A manifest that could not be used is tried again.
     Manifests,
+    /// Those that are being killed one by one may have ended.
+    Kin(PodId),
 }
 
 impl Due {
     /// Which pod it is about, if it is about one.
     pub(super) fn pod(self) -> Option<PodId> {
         match self {
-            Due::Machine(pod) | Due::Work(pod, _) | Due::Drained(pod) | Due::Teardown(pod) => {
-                Some(pod)
-            }
+            Due::Machine(pod)
+            | Due::Work(pod, _)
+            | Due::Drained(pod)
+            | Due::Teardown(pod)
+            | Due::Kin(pod) => Some(pod),
             Due::Manifests => None,
         }
     }

@@ -33,6 +33,7 @@ mod resident;
 mod rootfs;
 mod run;
 mod sandbox;
+mod session;
 mod store;
 mod termination;
 mod turn;
@@ -41,7 +42,8 @@ mod waiting;
 mod work;
 
 pub use crate::lifecycle::rules::column::Row;
-pub use command::{Delete, Exec, Output, Snapshot, Turn, Until};
+pub use crate::linux::process::Exit;
+pub use command::{Delete, Output, Snapshot, Turn, Until};
 pub use describe::{Describe, PodRef};
 pub use event::{
     Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventType, Events,
@@ -56,3 +58,4 @@ pub use options::NodeOptions;
 pub use plan::PodPlan;
 pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};
+pub use session::{Copied, Copy, Exec, ExecUser, PortForward, Session, Streams, TerminalSize};

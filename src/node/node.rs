@@ -324,6 +324,19 @@ impl Node {
                 };
                 answer.give(pod.map(snapshot));
             }
+            Call::Exec(id, container, command, answer) => {
+                answer.give(self.exec(id, &container, command));
+            }
+            Call::Attach(id, container, streams, answer) => {
+                answer.give(self.attach(id, &container, streams));
+            }
+            Call::Forward(id, port, answer) => self.begin_forward(id, port, answer),
+            Call::CopyIn(id, container, [from, to], answer) => {
+                answer.give(self.copy_in(id, &container, from, to));
+            }
+            Call::CopyOut(id, container, [from, to], answer) => {
+                answer.give(self.copy_out(id, &container, from, to));
+            }
             Call::Watch(after, watch, answer) => {
                 self.host.add_watch(after, watch);
                 answer.give(Ok(()));

@@ -8,9 +8,9 @@ use super::lower::sandbox::{self, Pids, REAPER};
 use super::resident::Resident;
 use super::work::explain;
 use crate::lifecycle::{ContainerIndex, Exit, Failure, Input, Outcome};
-use crate::linux::Clock;
 use crate::linux::pause::{Asked, Key, Report, Request, Start};
 use crate::linux::process::Exit as ProcessExit;
+use crate::linux::{Clock, Process};
 use crate::time::Now;
 
 /// So long an exit waits for the end of the container's output; a writer in front of a frozen file system has none.
@@ -49,8 +49,10 @@ impl Resident {
             }
             // All that shared its PID namespace went with it.
             Report::Exited { key: REAPER, .. } => self.ask(&Request::Quit),
-            Report::Started { key, at, .. } if key.exec == 0 => self.started(key, at),
-            Report::Started { .. } => {}
+            Report::Started { key, process, at } if key.exec == 0 => {
+                self.started(key, &process, at);
+            }
+            Report::Started { key, process, .. } => self.exec_started(host, key, process),
             Report::StartFailed { key, failure } if key.exec == 0 => {
                 self.start_failed(host, key, failure)
             }
@@ -69,6 +71,10 @@ impl Resident {
                 if let Some((index, attempt)) = named(key) {
                     self.log_full(index, attempt);
                 }
+            }
+            Report::Attached { ticket, input } => self.attached(ticket, input),
+            Report::Socket { ticket, socket } if self.forwards.contains_key(&ticket) => {
+                self.forward_made(host, ticket, socket);
             }
             Report::Rotated(key) => {
                 let run = named(key).and_then(|(index, attempt)| self.run(index, attempt));
@@ -158,11 +164,14 @@ impl Resident {
         }
     }
 
-    fn started(&mut self, key: Key, at: Now) {
+    fn started(&mut self, key: Key, process: &Process, at: Now) {
         let Some((index, attempt)) = named(key) else {
             return;
         };
-        let starting = self.run(index, attempt).and_then(|run| run.starting.take());
+        let starting = self.run(index, attempt).and_then(|run| {
+            run.identity = process.identity().ok().flatten();
+            run.starting.take()
+        });
         if let Some((ticket, _)) = starting {
             self.tell(Input::Done(ticket, Outcome::Started { at }));
         }

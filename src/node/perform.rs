@@ -39,7 +39,7 @@ impl Resident {
                 hook,
             } => self.begin(
                 host,
-                WorkId::Ticket(ticket),
+                WorkId(ticket),
                 container,
                 attempt,
                 Purpose::Hook(hook),
@@ -50,7 +50,7 @@ impl Resident {
                 probe,
             } => self.begin(
                 host,
-                WorkId::Ticket(ticket),
+                WorkId(ticket),
                 container,
                 attempt,
                 Purpose::Probe(probe),

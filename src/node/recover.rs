@@ -17,10 +17,10 @@ use super::store::Found;
 use super::termination::Ended;
 use super::volumes::Scratch;
 use crate::lifecycle::{ContainerIndex, Observed, PodMachine, Record, SandboxVerdict, Verdict};
-use crate::linux::Clock;
 use crate::linux::pause::{Connection, Key, Pause, Report, Request};
 use crate::linux::process::Identity;
 use crate::linux::reactor::Interest;
+use crate::linux::{Clock, Process};
 
 use crate::model::Pod;
 use crate::{Error, Kind, Result};
@@ -34,8 +34,10 @@ struct Known {
     attempts: Vec<(ContainerIndex, u32, Verdict)>,
     /// Exits whose output is complete, and starts that failed.
     finished: Vec<Key>,
+    /// Containers that run.
+    running: Vec<(Key, Identity)>,
     /// Probes, hooks and commands of the Node before.
-    execs: Vec<Key>,
+    execs: Vec<(Key, Option<Process>)>,
     /// The PID 1 of a shared PID namespace runs.
     reaper: bool,
 }
@@ -112,12 +114,14 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
         PodMachine::restore(pod.clone(), options.clone(), record, observed, Clock::now())?;
     let mut resident = Resident::new(id, pod, options, machine);
     resident.files = Some(found.files);
-    resident.find_runs(host, &known.finished);
+    resident.find_runs(host, &known);
     match (connected, attempt) {
         (Some((pause, identity)), Some(attempt)) => {
             let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
-            resident.end_execs(host, &known.execs);
+            for (key, process) in known.execs {
+                resident.end_exec(host, key, process);
+            }
             resident.go_on_rotating();
             // The Node before may have been killed between keeping an object and writing what is made of it.
             if let Err(why) = resident.fill_volumes(host) {
@@ -213,10 +217,16 @@ impl Known {
         match report {
             Report::Started { key: REAPER, .. } => self.reaper = true,
             Report::Exited { key: REAPER, .. } => self.reaper = false,
-            Report::Started { key, .. } | Report::Exited { key, .. } if key.exec > 0 => {
-                self.execs.push(key)
+            Report::Started { key, process, .. } if key.exec > 0 => {
+                self.execs.push((key, Some(process)))
             }
-            Report::Started { key, at, .. } => self.attempt(key, Verdict::Running { started: at }),
+            Report::Exited { key, .. } if key.exec > 0 => self.execs.push((key, None)),
+            Report::Started { key, process, at } => {
+                let identity = process.identity().ok().flatten();
+                self.running
+                    .extend(identity.map(|identity| (key, identity)));
+                self.attempt(key, Verdict::Running { started: at });
+            }
             Report::Exited {
                 key,
                 exit,
@@ -229,7 +239,7 @@ impl Known {
                     Verdict::Exited(super::observe::exit_of(exit, "Error", started, ended)),
                 );
             }
-            Report::StartFailed { key, .. } if key.exec > 0 => self.execs.push(key),
+            Report::StartFailed { key, .. } if key.exec > 0 => self.execs.push((key, None)),
             Report::StartFailed { key, .. } => {
                 self.finished.push(key);
                 self.attempt(key, Verdict::NeverStarted);
@@ -296,7 +306,7 @@ impl Known {
 
 impl Resident {
     /// The logs of the attempts on record are where they were.
-    fn find_runs(&mut self, host: &Host, finished: &[Key]) {
+    fn find_runs(&mut self, host: &Host, known: &Known) {
         for index in 0..self.sites.len() {
             let container = ContainerIndex(index as u16);
             let attempts = self
@@ -308,14 +318,17 @@ impl Resident {
                 let path = self.log_path(host, container, attempt.restart_count);
                 let mut log = Log::at(path.unwrap_or_default(), host.log_bounds);
                 let exited = matches!(attempt.state, crate::lifecycle::AttemptState::Exited(_));
-                if exited || finished.contains(&key(container, attempt.number)) {
+                let key = key(container, attempt.number);
+                if exited || known.finished.contains(&key) {
                     log.end();
                     self.end_orphans(host, container, attempt.number);
                 }
+                let identity = known.running.iter().find(|(running, _)| *running == key);
                 self.sites[index].runs.push(Run {
                     attempt: attempt.number,
                     starting: None,
                     log,
+                    identity: identity.map(|(_, identity)| identity.clone()),
                     exit: None,
                 });
             }
@@ -331,15 +344,6 @@ impl Resident {
             for attempt in attempts {
                 self.log_full(ContainerIndex(index as u16), attempt);
             }
-        }
-    }
-
-    /// Nobody waits for what the Node before had run inside containers.
-    fn end_execs(&mut self, host: &Host, execs: &[Key]) {
-        for key in execs {
-            self.execs = self.execs.max(key.exec);
-            self.kill_exec(host, *key);
-            self.ask(&Request::Acknowledge(*key));
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::command::Output;
 use super::event::EventKind;
 use super::host::{Due, Host};
 use super::lower::{Ground, Lowering, config_error};
 use super::run::Run;
 use super::sandbox::Sandbox;
+use super::session::{Forward, Held, Kin};
 use super::store::{PodFiles, Saving};
 use super::work::{Work, WorkId};
 use super::{PodId, PodName};
@@ -37,12 +37,16 @@ pub(super) struct Resident {
     /// By [`ContainerIndex`].
     pub(super) sites: Vec<Site>,
     pub(super) work: BTreeMap<WorkId, Work>,
-    /// What commands that have ended came to, until their callers take it.
-    pub(super) outputs: BTreeMap<WorkId, Output>,
+    /// Programs that callers run in its containers, and containers they have attached to.
+    pub(super) sessions: BTreeMap<u64, Held>,
+    /// Connections into its network that are being made.
+    pub(super) forwards: BTreeMap<u32, Forward>,
+    /// Processes in its containers, where they have no cgroup.
+    pub(super) kin: BTreeMap<Key, Kin>,
     /// Numbers for processes inside containers; never used twice while pause remembers.
     pub(super) execs: u32,
-    /// Numbers for sockets asked of pause.
-    pub(super) sockets: u32,
+    /// Numbers for what pause answers.
+    pub(super) tickets: u32,
     /// What a failed probe said last.
     pub(super) unhealthy: BTreeMap<(ContainerIndex, ProbeKind), Arc<str>>,
     /// Why the sandbox could not be made.
@@ -95,9 +99,11 @@ impl Resident {
             sandbox: None,
             sites: Vec::new(),
             work: BTreeMap::new(),
-            outputs: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            forwards: BTreeMap::new(),
+            kin: BTreeMap::new(),
             execs: 0,
-            sockets: 0,
+            tickets: 0,
             unhealthy: BTreeMap::new(),
             sandbox_error: None,
             filled: None,
@@ -145,7 +151,7 @@ impl Resident {
                         self.tell(Input::Done(ticket, outcome));
                     }
                 }
-                Asked::Cancel(ticket) => self.cancel(host, WorkId::Ticket(ticket)),
+                Asked::Cancel(ticket) => self.cancel(host, WorkId(ticket)),
                 Asked::Notify(change) => {
                     if self.notify(host, change) {
                         return Pumped::Gone;
@@ -257,6 +263,12 @@ impl Resident {
             Some(model::Enforcement::BestEffort) => Enforcement::BestEffort,
             None => host.enforcement,
         }
+    }
+
+    /// A new number for what pause will answer.
+    pub(super) fn ticket(&mut self) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        self.tickets
     }
 
     /// The run of an attempt.

@@ -10,7 +10,8 @@ use super::lower::sandbox::REAPER;
 use super::resident::{Resident, key};
 use crate::lifecycle::{ContainerIndex, Exit, Failure, Outcome, Ticket};
 use crate::linux::pause::plan::Namespaces;
-use crate::linux::pause::{self, Plan, Request, Start};
+use crate::linux::pause::{self, Input, Plan, Request, Start};
+use crate::linux::process::Identity;
 use crate::time::Mono;
 use crate::{Error, Result};
 
@@ -21,6 +22,8 @@ pub(super) struct Run {
     /// Its start, while that is not answered; for its sentence, should it fail.
     pub(super) starting: Option<(Ticket, Plan)>,
     pub(super) log: Log,
+    /// Its process, once that runs.
+    pub(super) identity: Option<Identity>,
     /// How it ended, as long as its output has not.
     pub(super) exit: Option<(Exit, Mono)>,
 }
@@ -56,6 +59,9 @@ impl Resident {
             .map_err(|why| Failure::new("CreateContainerError", why))?;
         self.make_sub_paths(host, index)?;
         let plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        let spec = self.spec(index);
+        let terminal = spec.is_some_and(|spec| spec.tty == Some(true));
+        let kept = !terminal && spec.is_some_and(|spec| spec.stdin == Some(true));
         let cgroup = self
             .make_container_cgroup(host, index, attempt)
             .map_err(refused)?;
@@ -69,10 +75,12 @@ impl Resident {
             cgroup: cgroup.as_ref().map_or(pause::Cgroup::Inherit, |cgroup| {
                 pause::Cgroup::Into(cgroup.as_fd())
             }),
+            stdin: if kept { Input::Kept } else { Input::Null },
             stdout: pause::Output::Log,
             stderr: pause::Output::Log,
             log: Some(writer.as_fd()),
             log_size: host.log_bounds.size,
+            terminal,
             ..Start::new(key(index, attempt), &plan)
         };
         sandbox
@@ -84,6 +92,7 @@ impl Resident {
                 attempt,
                 starting: Some((ticket, plan)),
                 log,
+                identity: None,
                 exit: None,
             });
         }

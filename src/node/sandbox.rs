@@ -197,6 +197,9 @@ impl Resident {
                 work.close(host);
             }
         }
+        self.end_forwards(host);
+        self.sessions.clear();
+        self.kin.clear();
         // Nobody writes logs any more; who follows one need not wait for it.
         for run in self.sites.iter_mut().flat_map(|site| &mut site.runs) {
             run.log.end();

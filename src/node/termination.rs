@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::host::Host;
 use super::logs::{Log, LogOptions};
-use super::resident::{Resident, spec_of};
+use super::resident::{Resident, key, spec_of};
 use super::volumes::Scratch;
 use crate::lifecycle::{ContainerIndex, Exit, Input};
 use crate::model::{Pod, TerminationMessagePolicy};
@@ -75,6 +75,7 @@ impl Resident {
         attempt: u32,
         exit: Exit,
     ) {
+        self.finish_attached(key(container, attempt), &exit);
         let scratch = self.sandbox.as_ref();
         let scratch =
             scratch.and_then(|sandbox| Scratch::open(sandbox.identity(), host.scratch()).ok());

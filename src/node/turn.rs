@@ -49,6 +49,7 @@ impl Node {
         turn.progressed += self.take_due(&mut budget);
         turn.progressed += self.take_calls();
         self.sync_manifests();
+        turn.progressed += self.take_dropped();
         turn.more = woken.more || !self.backlog.is_empty() || self.inbox.waiting();
         let next = self.host.next_due();
         turn.more |= next.is_some_and(|at| at <= Clock::mono());
@@ -61,7 +62,10 @@ impl Node {
 
     fn take_ready(&mut self, what: Watched, budget: &mut usize) {
         let id = match what {
-            Watched::Pause(id) | Watched::Process(id) | Watched::Work(id, _) => id,
+            Watched::Pause(id)
+            | Watched::Process(id)
+            | Watched::Work(id, _)
+            | Watched::Forward(id, _) => id,
             Watched::Manifests => return self.manifests_changed(),
         };
         let Some(resident) = self.pods.get_mut(&id) else {
@@ -77,6 +81,7 @@ impl Node {
             Watched::Process(_) => resident.sandbox_ended(&mut self.host),
             Watched::Work(_, work) => resident.work_ready(&mut self.host, work),
             Watched::Manifests => {}
+            Watched::Forward(_, ticket) => resident.forward_ready(&mut self.host, ticket),
         }
         self.pump(id, budget);
     }
@@ -119,6 +124,7 @@ impl Node {
                 Due::Drained(_) => resident.drained(&self.host),
                 Due::Teardown(_) => resident.tear_down_again(&mut self.host),
                 Due::Manifests => {}
+                Due::Kin(_) => resident.kill_kin(&mut self.host),
             }
             self.pump(id, budget);
         }
@@ -133,6 +139,13 @@ impl Node {
             self.answer(call);
         }
         CALLS_MAX
+    }
+
+    /// Sessions that nobody has any more.
+    fn take_dropped(&mut self) -> usize {
+        let dropped = self.inbox.take_dropped();
+        dropped.iter().for_each(|id| self.end_session(*id));
+        dropped.len()
     }
 
     /// Does what a pod's machine asks, as a command does it: at once, as far as one turn's budget goes.

@@ -1,16 +1,24 @@
 //! The Node's conveniences: loops over its turns, until something has happened.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::command::{Delete, Exec, Output, Until};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+
+use super::command::{Delete, Output, Until};
 use super::node::{Node, unknown};
-use super::work::WorkId;
-use super::{Event, PodId, Turn};
+use super::{Event, Exec, Pending, PodId, Session, Stream, Turn};
 use crate::linux::Clock;
+use crate::linux::process::poll_timeout;
 use crate::model::{ConditionStatus, ConditionType, Phase, PodCondition, PodStatus};
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
+
+/// So much of each stream of a command is kept.
+const OUTPUT_MAX: usize = 1 << 20;
 
 impl Node {
     /// Drives until the pod has come so far.
@@ -68,8 +76,8 @@ impl Node {
     /// Runs a command in a running container, to its end.
     ///
     /// # Errors
-    /// There is no such pod or container, or it does not run; [`Kind::Timeout`], and then the command is killed. A command that
-    /// exits with another code than 0 is no error.
+    /// There is no such pod or container, or it does not run; there is no such program; [`Kind::Timeout`], and then the command
+    /// is killed with all that came of it. A command that exits with another code than 0 is no error.
     pub fn output(
         &mut self,
         id: PodId,
@@ -78,35 +86,51 @@ impl Node {
         timeout: Duration,
     ) -> Result<Output> {
         let deadline = Clock::mono() + timeout;
-        self.sessions += 1;
-        let session = WorkId::Session(self.sessions);
-        let resident = self
-            .pods
-            .get_mut(&id)
-            .ok_or_else(|| unknown("run a command in", id))?;
-        resident.begin_session(&mut self.host, session, container, command.command)?;
+        let session = self.exec(id, container, command)?;
+        let mut output = Output::default();
         loop {
-            let gone = || {
-                Error::new(
-                    Kind::Conflict,
-                    "run a command in the container",
-                    "the container ended",
-                )
-            };
-            let resident = self.pods.get_mut(&id).ok_or_else(gone)?;
-            if let Some(output) = resident.outputs.remove(&session) {
+            // Asked before reading: all that it printed before its end is in the pipes.
+            let end = session.end().transpose()?;
+            take(&session, Stream::Stdout, &mut output.stdout)?;
+            take(&session, Stream::Stderr, &mut output.stderr)?;
+            if let Some(exit) = end {
+                output.code = exit.code();
                 return Ok(output);
             }
-            if !resident.work.contains_key(&session) {
-                return Err(gone());
-            }
-            let turned = self.turn_before(deadline, || {
+            let left = self.left(deadline, || {
                 format!("see the end of the command in {timeout:?}")
-            });
-            if let (Err(error), Some(resident)) = (turned, self.pods.get_mut(&id)) {
-                resident.cancel(&mut self.host, session);
-                return Err(error);
+            })?;
+            self.turn_or(&session, Some(left))?;
+        }
+    }
+
+    /// Drives until an answer is there: of [`forward`](Node::forward), say.
+    ///
+    /// # Errors
+    /// The answer's; [`Kind::Timeout`].
+    pub fn finish<T>(&mut self, mut pending: Pending<T>, timeout: Duration) -> Result<T> {
+        let deadline = Clock::mono() + timeout;
+        loop {
+            if let Some(answer) = pending.try_take() {
+                return answer;
             }
+            self.turn_before(deadline, || format!("get an answer in {timeout:?}"))?;
+        }
+    }
+
+    /// [`turn`](Node::turn), which also ends when `fd` is readable: a [`Session`]'s, say.
+    ///
+    /// # Errors
+    /// As for `turn`.
+    pub fn turn_or(&mut self, fd: impl AsFd, timeout: Option<Duration>) -> Result<Turn> {
+        let turn = self.turn(Some(Duration::ZERO))?;
+        if turn.progressed > 0 || turn.more {
+            return Ok(turn);
+        }
+        let mut fds = [self.as_fd(), fd.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, poll_timeout(timeout)) {
+            Ok(_) | Err(Errno::EINTR) => self.turn(Some(Duration::ZERO)),
+            Err(errno) => Err(Error::os("wait for events", errno as i32)),
         }
     }
 
@@ -147,6 +171,12 @@ impl Node {
 
     /// One turn that ends at the deadline. After it, it is an error.
     fn turn_before(&mut self, deadline: Mono, what: impl Fn() -> String) -> Result<Turn> {
+        let left = self.left(deadline, what)?;
+        self.turn(Some(left))
+    }
+
+    /// The time until the deadline. After it, it is an error.
+    pub(super) fn left(&self, deadline: Mono, what: impl Fn() -> String) -> Result<Duration> {
         if self.closing {
             return Err(Error::new(
                 Kind::NodeClosed,
@@ -158,7 +188,7 @@ impl Node {
         if left.is_zero() {
             return Err(Error::new(Kind::Timeout, what(), "the time is up"));
         }
-        self.turn(Some(left))
+        Ok(left)
     }
 
     fn ended(&self, why: &str, until: Until, id: PodId) -> Error {
@@ -172,6 +202,25 @@ impl Node {
             why.to_owned(),
         )
     }
+}
+
+/// Reads what is there. Beyond [`OUTPUT_MAX`] it is thrown away.
+fn take(session: &Session, stream: Stream, into: &mut Vec<u8>) -> Result<()> {
+    let mut piece = [0; 16 << 10];
+    // A pipe holds a mebibyte at most.
+    for _ in 0..64 {
+        match session.read(stream, &mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                let room = OUTPUT_MAX.saturating_sub(into.len());
+                into.extend_from_slice(&piece[..count.min(room)]);
+            }
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(Error::io("read what a command prints", why)),
+        }
+    }
+    Ok(())
 }
 
 /// Whether a pod has come so far; `Err` if it never will.

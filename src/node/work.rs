@@ -1,4 +1,4 @@
-//! Probes, hooks and commands under way: what pause or a socket will answer.
+//! Probes and hooks under way: what pause or a socket will answer.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -16,14 +16,9 @@ use crate::linux::pause::plan::Step as PlanStep;
 use crate::linux::pause::{self, Key, Plan};
 use crate::linux::reactor::{Interest, Token};
 
-/// Names something under way in one pod.
+/// Names something under way in one pod, which its machine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum WorkId {
-    /// The machine waits for it.
-    Ticket(Ticket),
-    /// A caller of [`Node::output`](crate::Node::output) does.
-    Session(u64),
-}
+pub(super) struct WorkId(pub(super) Ticket);
 
 /// Something under way.
 #[derive(Debug)]
@@ -38,7 +33,6 @@ pub(super) struct Work {
 pub(super) enum Purpose {
     Probe(ProbeKind),
     Hook(Hook),
-    Session,
 }
 
 /// How it is done.
@@ -56,27 +50,15 @@ pub(super) enum Doing {
 #[derive(Debug)]
 pub(super) struct Exec {
     pub(super) key: Key,
-    pub(super) stdout: Pipe,
-    /// Nothing, where both go into one pipe.
-    pub(super) stderr: Pipe,
+    /// Standard output and error.
+    pub(super) output: Pipe,
     pub(super) plan: Plan,
 }
 
 impl Exec {
-    /// Takes what it has printed.
-    pub(super) fn read(&mut self, host: &mut Host) {
-        self.stdout.read(host);
-        self.stderr.read(host);
-    }
-
-    pub(super) fn close(&mut self, host: &mut Host) {
-        self.stdout.close(host);
-        self.stderr.close(host);
-    }
-
     /// What it printed, as a sentence of an event.
     pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout.bytes)
+        String::from_utf8_lossy(&self.output.bytes)
             .trim_end()
             .to_owned()
     }
@@ -110,7 +92,7 @@ pub(super) fn explain(plan: &Plan, failure: pause::Failure) -> String {
 }
 
 /// The Node's end of a pipe from a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipe {
     fd: Option<(OwnedFd, Token)>,
     bytes: Vec<u8>,
@@ -187,10 +169,6 @@ impl Pipe {
         if let Some((fd, token)) = self.fd.take() {
             host.unwatch(&fd, token);
         }
-    }
-
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
     }
 }
 
@@ -278,7 +256,7 @@ impl Work {
     /// Lets go of its descriptors.
     pub(super) fn close(&mut self, host: &mut Host) {
         match &mut self.doing {
-            Doing::Exec(exec) => exec.close(host),
+            Doing::Exec(exec) => exec.output.close(host),
             Doing::Net(net) => net.close(host),
             Doing::Sleep => {}
         }
@@ -290,9 +268,7 @@ impl Work {
             (Purpose::Probe(_), Verdict::Success) => Outcome::Probe(Finding::Success),
             (Purpose::Probe(_), Verdict::Warning(_)) => Outcome::Probe(Finding::Warning),
             (Purpose::Probe(_), Verdict::Failure(_)) => Outcome::Probe(Finding::Failure),
-            (Purpose::Hook(_) | Purpose::Session, Verdict::Success | Verdict::Warning(_)) => {
-                Outcome::Done
-            }
+            (Purpose::Hook(_), Verdict::Success | Verdict::Warning(_)) => Outcome::Done,
             (Purpose::Hook(hook), Verdict::Failure(why) | Verdict::Unknown(why)) => {
                 let reason = match hook {
                     Hook::PostStart => "FailedPostStartHook",
@@ -300,10 +276,9 @@ impl Work {
                 };
                 Outcome::Failed(Failure::new(reason, Arc::from(why.as_str())))
             }
-            (
-                Purpose::Probe(_) | Purpose::Session,
-                Verdict::Unknown(why) | Verdict::Failure(why),
-            ) => Outcome::Failed(Failure::new("Unknown", Arc::from(why.as_str()))),
+            (Purpose::Probe(_), Verdict::Unknown(why)) => {
+                Outcome::Failed(Failure::new("Unknown", Arc::from(why.as_str())))
+            }
         }
     }
 }

@@ -51,6 +51,11 @@ pub fn no_new_privileges() -> Result<()> {
     kernel::prctl(PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
 }
 
+pub fn subreaper() -> Result<()> {
+    const PR_SET_CHILD_SUBREAPER: usize = 36;
+    kernel::prctl(PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
 pub fn die_with_parent() -> Result<()> {
     const PR_SET_PDEATHSIG: usize = 1;
     const SIGKILL: usize = 9;

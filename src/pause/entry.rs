@@ -1,6 +1,6 @@
 //! What pause remembers of each process: until the Node has acknowledged its end, and its output is in the log.
 
-use crate::kernel::Fd;
+use crate::kernel::{self, Fd};
 use crate::wire::{At, Failure, Key, Report};
 
 /// How many processes pause remembers at a time.
@@ -19,6 +19,10 @@ pub struct Entry {
     pub ready: bool,
     pub started: At,
     pub output: Output,
+    /// The other end of its standard input or terminal, for those who attach.
+    pub input: Option<Fd>,
+    /// Where the output goes once there is a terminal.
+    pub log: Option<(Fd, u64)>,
     /// What the connection has not been told yet.
     pub unsent: Unsent,
 }
@@ -84,6 +88,8 @@ impl Entry {
             ready: false,
             started: At::default(),
             output,
+            input: None,
+            log: None,
             unsent: Unsent::default(),
         }
     }
@@ -101,6 +107,8 @@ impl Entry {
             ready: false,
             started: At::default(),
             output: Output::Ended,
+            input: None,
+            log: None,
             unsent,
         }
     }
@@ -109,11 +117,30 @@ impl Entry {
         self.started = now;
         self.state = State::Running;
         self.unsent.add(Unsent::STARTED);
+        self.end_unbegun();
     }
 
     pub fn fail(&mut self, failure: Failure) {
         self.state = State::Failed(failure);
         self.unsent.add(Unsent::FAILED);
+        self.input = None;
+        self.end_unbegun();
+    }
+
+    /// A log that waits for a terminal which does not come.
+    fn end_unbegun(&mut self) {
+        if self.log.take().is_some() {
+            self.end_output(true);
+        }
+    }
+
+    /// What whoever attaches writes to. With `once` it is theirs alone.
+    pub fn give_input(&mut self, once: bool) -> kernel::Result<Option<Fd>> {
+        match (&self.input, once) {
+            (None, _) => Ok(None),
+            (Some(_), true) => Ok(self.input.take()),
+            (Some(input), false) => kernel::duplicate(input.raw()).map(Some),
+        }
     }
 
     pub fn end_output(&mut self, complete: bool) {

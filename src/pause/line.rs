@@ -34,6 +34,36 @@ pub fn prefix(wall: i64, stream: Stream, tag: Tag) -> [u8; PREFIX_SIZE] {
     text
 }
 
+/// The longest note.
+pub const NOTE_SIZE: usize = 192;
+
+/// Says in `text` how much is missing, and why.
+pub fn note<'t>(
+    text: &'t mut [u8; NOTE_SIZE],
+    before: &[u8],
+    missing: u64,
+    why: &[u8],
+) -> &'t [u8] {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = missing;
+    while rest > 0 {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let what = b" bytes of output are missing here: ";
+    let pieces = [before, b"podlife: ", &digits[first..], what, why];
+    let mut used = 0;
+    for byte in pieces.into_iter().flatten() {
+        if let Some(place) = text.get_mut(used) {
+            *place = *byte;
+            used += 1;
+        }
+    }
+    &text[..used]
+}
+
 /// Nanoseconds since 1970 as RFC 3339 in UTC, with nine digits. Years beyond 9999 come out wrong.
 fn rfc3339(wall: i64) -> [u8; 30] {
     const DAY: i64 = 86_400;

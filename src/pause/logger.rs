@@ -3,10 +3,11 @@
 //! A write to a file system may block for ever, beyond even SIGKILL; so it is this process that writes, and pause that
 //! goes on. It is pause's image, with nothing of pause's but a socket.
 
-use crate::channel;
+use crate::channel::{self, Received};
 use crate::kernel::{self, EPOLLIN, Epoll, Errno, Event, Fd, Result};
 use crate::line::{self, CONTENT_MAX, Stream, Tag};
 use crate::slots::Slots;
+use crate::tap::Taps;
 use crate::wire::{Carried, Key, MESSAGE_SIZE, Report, Request};
 
 /// As many as pause has entries.
@@ -72,6 +73,35 @@ impl Client {
         Ok(writers)
     }
 
+    /// Copies what a terminal shows.
+    pub fn show(&self, key: Key, terminal: &Fd, file: &Fd, log_size: u64) -> Result<()> {
+        let request = Request::Start {
+            key,
+            join: None,
+            carried: Carried(Carried::LOG | Carried::LOG_STDOUT),
+            log_size,
+        };
+        let fds = [file.raw(), terminal.raw()];
+        channel::send(self.socket.raw(), &request.encode(), &fds)
+    }
+
+    /// Copies to these writing ends too what is printed from now on.
+    pub fn attach(&self, key: Key, carried: Carried, received: &Received) -> Result<()> {
+        let request = Request::Attach {
+            ticket: 0,
+            key,
+            carried,
+            once: false,
+        };
+        let mut fds = [0; 2];
+        let mut count = 0;
+        for (place, fd) in fds.iter_mut().zip(received.from(0)) {
+            *place = fd;
+            count += 1;
+        }
+        channel::send(self.socket.raw(), &request.encode(), &fds[..count])
+    }
+
     pub fn rotate(&self, key: Key, file: &Fd) -> Result<()> {
         channel::send(
             self.socket.raw(),
@@ -100,6 +130,8 @@ struct Log {
     key: Key,
     sink: Sink,
     pipes: [Option<Pipe>; 2],
+    /// Those who have attached to each stream.
+    taps: [Taps; 2],
 }
 
 /// The file of a log.
@@ -153,7 +185,7 @@ impl Logger {
             let count = self.epoll.wait(&mut events);
             for event in &events[..count] {
                 match event.token {
-                    REQUESTS => self.request(),
+                    REQUESTS => self.requests(),
                     token => self.read((token / 2) as usize, (token % 2) as usize),
                 }
             }
@@ -163,16 +195,21 @@ impl Logger {
         }
     }
 
-    fn request(&mut self) {
+    fn requests(&mut self) {
+        while !self.orphan && self.request() {}
+    }
+
+    /// Takes one request; false if there is none.
+    fn request(&mut self) -> bool {
         let mut bytes = [0; MESSAGE_SIZE];
         let (size, mut received) = match channel::receive(SOCKET, &mut bytes) {
             Ok(message) => message,
-            Err(_) => return,
+            Err(_) => return false,
         };
         if size == 0 {
             self.epoll.remove(SOCKET);
             self.orphan = true;
-            return;
+            return false;
         }
         match (Request::decode(&bytes[..size]), received.take(0)) {
             (
@@ -203,8 +240,12 @@ impl Logger {
                 self.add(key, sink, pipes);
             }
             (Ok(Request::Rotate { key }), Some(file)) => self.rotate(key, file),
+            (Ok(Request::Attach { key, carried, .. }), Some(first)) => {
+                self.attach(key, carried, [Some(first), received.take(1)]);
+            }
             _ => {}
         }
+        true
     }
 
     fn add(&mut self, key: Key, sink: Sink, pipes: [Option<Fd>; 2]) {
@@ -226,7 +267,15 @@ impl Logger {
                 filled: 0,
             })
         });
-        self.logs.put(index, Log { key, sink, pipes });
+        self.logs.put(
+            index,
+            Log {
+                key,
+                sink,
+                pipes,
+                taps: [const { Taps::NONE }; 2],
+            },
+        );
         self.close_if_ended(index);
     }
 
@@ -239,8 +288,29 @@ impl Logger {
         tell(Report::Rotated { key });
     }
 
+    fn attach(&mut self, key: Key, carried: Carried, fds: [Option<Fd>; 2]) {
+        let Some(log) = self.logs.iter_mut().find(|log| log.key == key) else {
+            return;
+        };
+        let bits = [Carried::STDOUT, Carried::STDERR];
+        let wanted = log.taps.iter_mut().zip(bits);
+        let wanted = wanted.filter(|(_, bit)| carried.has(*bit));
+        for ((taps, _), fd) in wanted.zip(fds.into_iter().flatten()) {
+            taps.add(fd);
+        }
+    }
+
     /// One read of one pipe, so that a flood in one does not keep the others waiting.
     fn read(&mut self, index: usize, stream: usize) {
+        let Some(log) = self.logs.at(index) else {
+            return;
+        };
+        let Some(pipe) = &mut log.pipes[stream] else {
+            return;
+        };
+        let read = kernel::read(pipe.fd.raw(), &mut pipe.buffer[pipe.filled..]);
+        // Who attached before this was printed sees it.
+        self.requests();
         let Some(log) = self.logs.at(index) else {
             return;
         };
@@ -253,9 +323,12 @@ impl Logger {
             Stream::Stderr
         };
         let wall = kernel::now().wall;
-        match kernel::read(pipe.fd.raw(), &mut pipe.buffer[pipe.filled..]) {
-            Ok(0) => {
+        match read {
+            Err(Errno::EAGAIN | Errno::EINTR) => return,
+            // A terminal that nobody has open any more fails to be read.
+            Ok(0) | Err(_) => {
                 self.epoll.remove(pipe.fd.raw());
+                log.taps[stream] = Taps::NONE;
                 let Some(pipe) = log.pipes[stream].take() else {
                     return;
                 };
@@ -266,6 +339,7 @@ impl Logger {
                 kernel::unmap(pipe.buffer);
             }
             Ok(size) => {
+                log.taps[stream].give(&pipe.buffer[pipe.filled..pipe.filled + size]);
                 pipe.filled += size;
                 pipe.filled = split(pipe.buffer, pipe.filled, |tag, content| {
                     if !self.output.has_room(content) {
@@ -274,7 +348,6 @@ impl Logger {
                     self.output.add(wall, which, tag, content);
                 });
             }
-            Err(_) => return,
         }
         log.sink.write_out(&mut self.output, wall);
         if log.sink.is_full() {
@@ -385,28 +458,11 @@ impl Sink {
     }
 
     fn note(&mut self, wall: i64) -> bool {
-        const BEFORE: &[u8] = b"podlife: ";
-        const AFTER: &[u8] = b" bytes of output are missing here: the log could not be written\n";
-        let mut text = [0; line::PREFIX_SIZE + 20 + BEFORE.len() + AFTER.len()];
-        let mut used = 0;
-        let mut digits = [0; 20];
-        let mut first = digits.len();
-        let mut rest = self.dropped;
-        while rest > 0 {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        for piece in [
-            &line::prefix(wall, Stream::Stderr, Tag::Full)[..],
-            BEFORE,
-            &digits[first..],
-            AFTER,
-        ] {
-            text[used..used + piece.len()].copy_from_slice(piece);
-            used += piece.len();
-        }
-        self.put(&text[..used])
+        let prefix = line::prefix(wall, Stream::Stderr, Tag::Full);
+        let mut text = [0; line::NOTE_SIZE];
+        let why = b"the log could not be written\n";
+        let note = line::note(&mut text, &prefix, self.dropped, why);
+        self.put(note)
     }
 }
 

@@ -28,6 +28,8 @@ mod numbers;
 mod raw;
 mod serve;
 mod slots;
+mod tap;
+mod terminal;
 mod walk;
 #[path = "../linux/pause/wire.rs"]
 #[allow(dead_code)]

@@ -5,6 +5,7 @@ use crate::files::{self, Root};
 use crate::flat::{HEADER_SIZE, Header, Op, Record};
 use crate::kernel::{self, Errno, Fd, Result, Text};
 use crate::mounts;
+use crate::terminal;
 use crate::wire::Failure;
 
 /// A plan in our memory.
@@ -151,8 +152,9 @@ impl Walk {
                 self.umask = a as u32;
                 Ok(())
             }
+            Op::Subreaper => credentials::subreaper(),
             Op::ParentDeath => credentials::die_with_parent(),
-            Op::Terminal => kernel::take_terminal(),
+            Op::Terminal => terminal::open([a, b, c], self.report),
             Op::OwnStreams => own_streams(a as u32, b as u32),
             Op::Groups => kernel::setgroups(record.text[0]),
             Op::Gid => kernel::setresgid(a as u32),

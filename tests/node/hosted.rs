@@ -70,6 +70,26 @@ impl Hosted {
         }
     }
 
+    /// Drives until a container has ended and all others run.
+    pub(crate) fn ended(&mut self, id: PodId, name: &str) {
+        let until = std::time::Instant::now() + LONG;
+        let running = |container: &ContainerStatus| {
+            let state = container.state.as_ref();
+            match container.name == name {
+                true => exit_code(&container.state).is_some(),
+                false => state.is_some_and(|state| state.running.is_some()),
+            }
+        };
+        while !self
+            .node
+            .pod(id)
+            .is_some_and(|pod| pod.status().container_statuses.iter().all(running))
+        {
+            assert!(std::time::Instant::now() < until, "{}", self.story(id));
+            self.node.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+    }
+
     pub(crate) fn reasons(&mut self) -> Vec<String> {
         self.drain_events();
         self.seen
@@ -101,6 +121,12 @@ impl Hosted {
 
     pub(crate) fn delete(&mut self, id: PodId) {
         self.node.delete(id, Delete::default()).unwrap();
+        self.wait(id, Until::Deleted);
+    }
+
+    /// The same, without waiting for what does not care.
+    pub(crate) fn kill(&mut self, id: PodId) {
+        self.node.delete(id, Delete::now()).unwrap();
         self.wait(id, Until::Deleted);
     }
 

@@ -21,6 +21,7 @@ mod probes;
 mod recovery;
 mod refused;
 mod restarts;
+mod session;
 mod shared;
 mod termination;
 mod timeline;

@@ -204,7 +204,11 @@ fn process_record(step: &Step) -> Record<'_> {
         Step::AllProcessors => Record::new(Op::Affinity),
         Step::Umask(mask) => numbers(Op::Umask, [u64::from(*mask), 0, 0]),
         Step::ParentDeath => Record::new(Op::ParentDeath),
-        Step::Terminal => Record::new(Op::Terminal),
+        Step::Terminal { rows, columns, uid } => numbers(
+            Op::Terminal,
+            [u64::from(*rows), u64::from(*columns), u64::from(*uid)],
+        ),
+        Step::Subreaper => Record::new(Op::Subreaper),
         Step::OwnStreams { uid, gid } => {
             numbers(Op::OwnStreams, [u64::from(*uid), u64::from(*gid), 0])
         }

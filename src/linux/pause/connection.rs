@@ -41,10 +41,13 @@ pub struct Start<'a> {
     pub stdout: Output<'a>,
     /// Standard error.
     pub stderr: Output<'a>,
-    /// The log file of an [`Output::Log`], opened for appending.
+    /// The log file of an [`Output::Log`] or of the terminal, opened for appending.
     pub log: Option<BorrowedFd<'a>>,
     /// After so many bytes in the log file comes [`Report::LogFull`], again and again; 0 is never.
     pub log_size: u64,
+    /// The plan opens a terminal for all three streams ([`Step::Terminal`](super::plan::Step::Terminal)), which pause keeps
+    /// the other end of.
+    pub terminal: bool,
 }
 
 impl<'a> Start<'a> {
@@ -60,6 +63,7 @@ impl<'a> Start<'a> {
             stderr: Output::Null,
             log: None,
             log_size: 0,
+            terminal: false,
         }
     }
 }
@@ -84,6 +88,8 @@ pub enum Input<'a> {
     Null,
     /// This descriptor.
     Fd(BorrowedFd<'a>),
+    /// A pipe whose other end pause keeps, for [`Request::Attach`].
+    Kept,
 }
 
 /// Standard output or error of a process.
@@ -122,6 +128,24 @@ pub enum Request<'a> {
     Rotate(Key, BorrowedFd<'a>),
     /// End, and with it the pod's PID namespace.
     Quit,
+    /// Take part in what a running process says and hears; answered by [`Report::Attached`].
+    Attach(Attach<'a>),
+}
+
+/// How to take part in what a process says and hears.
+#[derive(Clone, Copy, Debug)]
+pub struct Attach<'a> {
+    /// Comes back in the answer.
+    pub ticket: u32,
+    /// Which process.
+    pub key: Key,
+    /// The writing end of a pipe, non-blocking, that gets a copy of what goes from its standard output, or its terminal, to
+    /// its log from now on. What finds no room is lost, and the loss is said there.
+    pub stdout: Option<BorrowedFd<'a>>,
+    /// The same for standard error.
+    pub stderr: Option<BorrowedFd<'a>>,
+    /// Pause does not keep the end that it gives out.
+    pub once: bool,
 }
 
 /// What pause told.
@@ -178,6 +202,13 @@ pub enum Report {
         ticket: u32,
         /// The socket, or the errno.
         socket: std::result::Result<OwnedFd, i32>,
+    },
+    /// What was asked for is attached.
+    Attached {
+        /// The request's.
+        ticket: u32,
+        /// The writing end of standard input, or the terminal's other end, if there is one; or the errno.
+        input: std::result::Result<Option<OwnedFd>, i32>,
     },
     /// The end of a list.
     Listed,
@@ -278,6 +309,7 @@ impl Connection {
                 self.send_raw(&wire::Request::Rotate { key }, &[log.as_raw_fd()])
             }
             Request::Quit => none(wire::Request::Quit),
+            Request::Attach(ref attach) => self.attach(attach),
         }
     }
 
@@ -322,8 +354,13 @@ impl Connection {
             Cgroup::Into(fd) => carry(Carried::CGROUP, Some(fd)),
             Cgroup::Procs(fd) => carry(Carried::PROCS, Some(fd)),
         }
-        if let Input::Fd(fd) = start.stdin {
-            carry(Carried::STDIN, Some(fd));
+        match start.stdin {
+            Input::Null => {}
+            Input::Fd(fd) => carry(Carried::STDIN, Some(fd)),
+            Input::Kept => carry(Carried::KEPT_STDIN, None),
+        }
+        if start.terminal {
+            carry(Carried::TERMINAL, None);
         }
         for (output, own, log) in [
             (start.stdout, Carried::STDOUT, Carried::LOG_STDOUT),
@@ -345,6 +382,30 @@ impl Connection {
                 join: start.target,
                 carried,
                 log_size: start.log_size,
+            },
+            &fds,
+        )
+    }
+
+    fn attach(&self, attach: &Attach<'_>) -> Result<()> {
+        let streams = [
+            (Carried::STDOUT, attach.stdout),
+            (Carried::STDERR, attach.stderr),
+        ];
+        let streams = streams
+            .iter()
+            .filter_map(|(bit, fd)| Some((bit, fd.as_ref()?)));
+        let carried = Carried(streams.clone().map(|(bit, _)| bit).sum());
+        let fds: Vec<_> = streams.map(|(_, fd)| fd.as_raw_fd()).collect();
+        let Attach {
+            ticket, key, once, ..
+        } = *attach;
+        self.send_raw(
+            &wire::Request::Attach {
+                ticket,
+                key,
+                carried,
+                once,
             },
             &fds,
         )
@@ -419,6 +480,10 @@ fn translate(report: wire::Report, fd: Option<OwnedFd>) -> Option<Report> {
         wire::Report::Socket { ticket, errno } => Report::Socket {
             ticket,
             socket: Err(errno),
+        },
+        wire::Report::Attached { ticket, errno } => Report::Attached {
+            ticket,
+            input: if errno == 0 { Ok(fd) } else { Err(errno) },
         },
         wire::Report::Listed => Report::Listed,
         wire::Report::Refused {

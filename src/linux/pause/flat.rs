@@ -101,6 +101,7 @@ operations! {
     Umask,
     ParentDeath,
     Terminal,
+    Subreaper,
     OwnStreams,
     Groups,
     Gid,

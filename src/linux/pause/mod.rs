@@ -15,7 +15,7 @@ mod step;
 #[allow(dead_code, unreachable_pub)]
 mod wire;
 
-pub use connection::{Asked, Cgroup, Connection, Input, Output, Report, Request, Start};
+pub use connection::{Asked, Attach, Cgroup, Connection, Input, Output, Report, Request, Start};
 pub use plan::Plan;
 pub use spawn::{Pause, Program, Sandbox, User, spawn};
 pub use wire::{Failure, Key};

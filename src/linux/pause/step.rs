@@ -185,8 +185,19 @@ pub enum Step {
     Umask(u32),
     /// Dies when pause does. A hint only: a change of credentials drops it.
     ParentDeath,
-    /// Makes standard input the controlling terminal of the process's session.
-    Terminal,
+    /// Opens a new terminal of the `/dev/pts` the process sees, and makes it the three standard streams and the controlling
+    /// terminal of its session. Its other end goes to pause: the start must say
+    /// [`terminal`](crate::linux::pause::Start::terminal).
+    Terminal {
+        /// Lines; 0 where they are not known.
+        rows: u16,
+        /// Characters in a line.
+        columns: u16,
+        /// Whose it is, in the process's user namespace.
+        uid: u32,
+    },
+    /// Orphans among its descendants become its children: all of them can be found as long as it lives.
+    Subreaper,
     /// Gives pipes and terminals on standard streams to a user, so that `/dev/stdout` can be opened.
     OwnStreams {
         /// User.
@@ -384,7 +395,8 @@ impl Step {
             Step::AllProcessors => write!(f, "allow all processors"),
             Step::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
             Step::ParentDeath => write!(f, "ask to die with pause"),
-            Step::Terminal => write!(f, "take standard input as the terminal"),
+            Step::Terminal { .. } => write!(f, "open a terminal"),
+            Step::Subreaper => write!(f, "take in orphans"),
             _ => self.describe_credentials(f),
         }
     }

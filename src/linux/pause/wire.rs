@@ -124,6 +124,10 @@ impl Carried {
     pub const LOG_STDOUT: u32 = 1 << 8;
     /// No descriptor: standard error goes to the log.
     pub const LOG_STDERR: u32 = 1 << 9;
+    /// No descriptor: standard input is a pipe whose other end pause keeps, for [`Request::Attach`].
+    pub const KEPT_STDIN: u32 = 1 << 10;
+    /// No descriptor: the plan opens a terminal for all three; pause keeps its other end, and the log has what it shows.
+    pub const TERMINAL: u32 = 1 << 11;
 
     const DESCRIPTORS: u32 = 0xff;
 
@@ -191,6 +195,18 @@ pub enum Request {
     },
     /// End: the pod's PID namespace ends with pause.
     Quit,
+    /// Give out what pause keeps of a process's standard input or terminal, and copy to the writing ends that travel along
+    /// what it prints to its log from now on.
+    Attach {
+        /// Comes back in the answer.
+        ticket: u32,
+        /// To which process.
+        key: Key,
+        /// [`Carried::STDOUT`] and [`Carried::STDERR`].
+        carried: Carried,
+        /// Pause lets go of its own end: when whoever asks closes it, the process sees the end of its input.
+        once: bool,
+    },
 }
 
 /// What pause tells.
@@ -266,6 +282,13 @@ pub enum Report {
         /// Why.
         errno: i32,
     },
+    /// What was asked for is attached. The end that pause keeps, if it keeps one, travels along.
+    Attached {
+        /// The request's.
+        ticket: u32,
+        /// 0 if it was done.
+        errno: i32,
+    },
 }
 
 /// Not a message of this build.
@@ -283,6 +306,7 @@ impl Request {
             Request::List => 5,
             Request::Rotate { .. } => 6,
             Request::Quit => 7,
+            Request::Attach { .. } => 8,
         }
     }
 
@@ -292,7 +316,8 @@ impl Request {
             Request::Start { key, .. }
             | Request::Signal { key, .. }
             | Request::Acknowledge { key }
-            | Request::Rotate { key } => key,
+            | Request::Rotate { key }
+            | Request::Attach { key, .. } => key,
             Request::Socket { .. } | Request::List | Request::Quit => Key::container(0, 0),
         }
     }
@@ -318,6 +343,15 @@ impl Request {
                 family,
                 kind,
             } => words.with(0, ticket).with(1, family).with(2, kind),
+            Request::Attach {
+                ticket,
+                carried,
+                once,
+                ..
+            } => words
+                .with(0, ticket)
+                .with(1, carried.0)
+                .with(2, u32::from(once)),
             Request::Acknowledge { .. }
             | Request::List
             | Request::Rotate { .. }
@@ -350,6 +384,12 @@ impl Request {
             5 => Request::List,
             6 => Request::Rotate { key },
             7 => Request::Quit,
+            8 => Request::Attach {
+                ticket: words.word(0),
+                key,
+                carried: Carried(words.word(1)),
+                once: words.word(2) != 0,
+            },
             _ => return Err(Malformed),
         })
     }
@@ -392,6 +432,9 @@ impl Report {
                 key,
                 errno,
             } => Words::new(10, key).with(0, request).with(1, errno as u32),
+            Report::Attached { ticket, errno } => {
+                Words::new(12, none).with(0, ticket).with(1, errno as u32)
+            }
         }
         .encode()
     }
@@ -437,6 +480,10 @@ impl Report {
                 errno: words.word(1) as i32,
             },
             11 => Report::LogFull { key },
+            12 => Report::Attached {
+                ticket: words.word(0),
+                errno: words.word(1) as i32,
+            },
             _ => return Err(Malformed),
         })
     }
@@ -482,6 +529,14 @@ mod tests {
             Just(Request::List),
             key().prop_map(|key| Request::Rotate { key }),
             Just(Request::Quit),
+            (key(), any::<[u32; 2]>(), any::<bool>()).prop_map(|(key, [ticket, carried], once)| {
+                Request::Attach {
+                    ticket,
+                    key,
+                    carried: Carried(carried),
+                    once,
+                }
+            }),
         ]
     }
 
@@ -503,6 +558,7 @@ mod tests {
             key().prop_map(|key| Report::Rotated { key }),
             key().prop_map(|key| Report::LogFull { key }),
             any::<(u32, i32)>().prop_map(|(ticket, errno)| Report::Socket { ticket, errno }),
+            any::<(u32, i32)>().prop_map(|(ticket, errno)| Report::Attached { ticket, errno }),
             Just(Report::Listed),
             (any::<u32>(), key(), any::<i32>()).prop_map(|(request, key, errno)| Report::Refused {
                 request,

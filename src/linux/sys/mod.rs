@@ -5,8 +5,10 @@ pub(crate) mod memfd;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod pidfd;
+pub(crate) mod pipe;
 pub(crate) mod probe;
 #[allow(unreachable_pub)]
 pub(crate) mod raw;
 pub(crate) mod socket;
+pub(crate) mod terminal;
 pub(crate) mod xattr;

@@ -1,12 +1,13 @@
 //! Who a container's processes are, and what they may do.
 
 use super::account::Accounts;
-use super::{Lowering, config_error};
+use super::{Ground, Lowering, config_error};
 use crate::lifecycle::Failure;
 use crate::linux::Capabilities;
 use crate::linux::pause::plan::{CapabilityBits, Credentials, Filter, Step};
 use crate::linux::user::IdMaps;
 use crate::model::{AppArmorProfileType, Pod, SeLinuxOptions, SupplementalGroupsPolicy};
+use crate::node::session::ExecUser;
 
 /// User, groups, capabilities and confinement of a container.
 #[derive(Debug)]
@@ -54,6 +55,20 @@ impl Identity {
             no_new_privileges: own.allow_privilege_escalation == Some(false),
             filter: container.filter(capabilities)?,
             labels: container.labels()?,
+        })
+    }
+
+    /// The same as another user, who has no groups beside its own.
+    pub(crate) fn becoming(self, user: ExecUser, ground: &Ground) -> Result<Identity, Failure> {
+        let ExecUser { uid, gid } = user;
+        if let Some(users) = &ground.users {
+            can_be_had(users, uid, gid, &[])?;
+        }
+        Ok(Identity {
+            uid,
+            gid,
+            groups: self.groups.map(|_| Vec::new()),
+            ..self
         })
     }
 

@@ -21,6 +21,7 @@ use crate::model::oom_score::oom_score_adj;
 use crate::model::resource_sum::ResourceList;
 use crate::model::{Container, Pod, PodOptions};
 use crate::node::rootfs::Rootfs;
+use crate::node::session::{ExecUser, TerminalSize};
 use crate::{Error, Result};
 use identity::Identity;
 use sandbox::Pids;
@@ -92,6 +93,34 @@ pub(crate) fn scratch() -> Result<PathBuf> {
     })
 }
 
+/// A program to run in a container beside its own.
+#[derive(Debug, Default)]
+pub(crate) struct Inside<'a> {
+    pub(crate) argv: &'a [String],
+    /// Over the container's.
+    pub(crate) env: &'a [(String, String)],
+    /// In place of the container's.
+    pub(crate) directory: Option<&'a str>,
+    /// In place of the container's.
+    pub(crate) user: Option<ExecUser>,
+    pub(crate) terminal: Option<TerminalSize>,
+    /// See [`Step::Subreaper`].
+    pub(crate) subreaper: bool,
+}
+
+/// What a plan ends with.
+struct Last<'a> {
+    argv: Vec<String>,
+    directory: Option<&'a str>,
+    terminal: Option<TerminalSize>,
+}
+
+/// What every runtime says of a terminal, unless the container says otherwise.
+fn with_terminal(environment: &mut Environment) {
+    let term = environment.entry("TERM".to_owned());
+    term.or_insert_with(|| "xterm".to_owned());
+}
+
 /// A container, with all that its plan is made of.
 #[derive(Debug)]
 pub(crate) struct Lowering<'a> {
@@ -112,8 +141,12 @@ impl Lowering<'_> {
     /// The plan of the container's own process.
     pub(crate) fn container(&self) -> Result<Plan, Failure> {
         let identity = Identity::of(self)?;
-        let environment = self.environment(identity.home())?;
+        let mut environment = self.environment(identity.home())?;
         let argv = self.argv(&environment)?;
+        let terminal = (self.spec.tty == Some(true)).then(TerminalSize::default);
+        if terminal.is_some() {
+            with_terminal(&mut environment);
+        }
         let mut plan = match Pids::of(self.pod) {
             Pids::Own => Plan::new(Namespaces::MOUNT | Namespaces::PID),
             Pids::Shared => Plan::new(Namespaces::MOUNT).joining(Namespaces::PID),
@@ -126,19 +159,53 @@ impl Lowering<'_> {
             required: false,
         });
         root::push(&mut plan, self)?;
-        self.finish(&mut plan, &identity, &environment, argv)
-            .map_err(create_error)?;
+        self.finish(
+            &mut plan,
+            &identity,
+            &environment,
+            Last {
+                argv,
+                directory: self.directory(),
+                terminal,
+            },
+        )
+        .map_err(create_error)?;
         Ok(plan)
     }
 
     /// The plan of another process in the same container.
-    pub(crate) fn inside(&self, argv: &[String]) -> Result<Plan, Failure> {
-        let identity = Identity::of(self)?;
-        let environment = self.environment(identity.home())?;
+    pub(crate) fn inside(&self, program: &Inside<'_>) -> Result<Plan, Failure> {
+        let mut identity = Identity::of(self)?;
+        if let Some(user) = program.user {
+            identity = identity.becoming(user, self.ground)?;
+        }
+        let mut environment = self.environment(identity.home())?;
+        if program.terminal.is_some() {
+            with_terminal(&mut environment);
+        }
+        environment.extend(program.env.iter().cloned());
         let mut plan = Plan::inside(&self.container()?);
-        self.finish(&mut plan, &identity, &environment, argv.to_vec())
-            .map_err(create_error)?;
+        if program.subreaper {
+            plan.push(Step::Subreaper);
+        }
+        let directory = program.directory.or(self.directory());
+        self.finish(
+            &mut plan,
+            &identity,
+            &environment,
+            Last {
+                argv: program.argv.to_vec(),
+                directory,
+                terminal: program.terminal,
+            },
+        )
+        .map_err(create_error)?;
         Ok(plan)
+    }
+
+    fn directory(&self) -> Option<&str> {
+        let directory = self.spec.working_dir.as_deref();
+        directory.filter(|directory| !directory.is_empty())
     }
 
     fn finish(
@@ -146,14 +213,13 @@ impl Lowering<'_> {
         plan: &mut Plan,
         identity: &Identity,
         environment: &Environment,
-        argv: Vec<String>,
+        last: Last<'_>,
     ) -> Result<()> {
-        let directory = self
-            .spec
-            .working_dir
-            .as_deref()
-            .filter(|directory| !directory.is_empty());
-        plan.push(Step::Chdir(directory.unwrap_or("/").into()));
+        if let Some(TerminalSize { rows, columns }) = last.terminal {
+            let uid = identity.credentials().uid;
+            plan.push(Step::Terminal { rows, columns, uid });
+        }
+        plan.push(Step::Chdir(last.directory.unwrap_or("/").into()));
         plan.push(Step::Umask(0o022));
         limits::process(plan, self.ground.users.is_some());
         plan.extend(identity.labels());
@@ -161,7 +227,7 @@ impl Lowering<'_> {
         let words = environment
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
-        plan.execute(argv, words)?;
+        plan.execute(last.argv, words)?;
         Ok(())
     }
 }

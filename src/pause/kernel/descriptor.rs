@@ -14,6 +14,8 @@ pub const O_DIRECTORY: u64 = 0o200000;
 #[cfg(target_arch = "aarch64")]
 pub const O_DIRECTORY: u64 = 0o40000;
 pub const O_WRONLY: u64 = 1;
+pub const O_RDWR: u64 = 2;
+pub const O_NOCTTY: u64 = 0o400;
 pub const O_CREAT: u64 = 0o100;
 pub const O_TRUNC: u64 = 0o1000;
 pub const O_NONBLOCK: u64 = 0o4000;
@@ -118,6 +120,13 @@ pub fn fchmod(fd: i32, mode: u32) -> Result<()> {
     brief(number::FCHMOD, fd as usize, mode as usize, 0).map(drop)
 }
 
+/// Major and minor number of the device it is.
+pub fn device(fd: i32) -> Result<(u32, u32)> {
+    // stx_rdev_major and stx_rdev_minor are the two halves of the seventeenth 64-bit word.
+    let numbers = statx(fd)?[16];
+    Ok((numbers as u32, (numbers >> 32) as u32))
+}
+
 /// `struct statx`: type, permissions and device.
 fn statx(fd: i32) -> Result<[u64; 32]> {
     const STATX_TYPE_AND_MODE: usize = 3;
@@ -145,8 +154,7 @@ pub fn mode(fd: i32) -> Result<u32> {
 
 /// Is it `/dev/null`, whatever its path?
 pub fn is_null(fd: i32) -> Result<bool> {
-    const MAJOR_1_MINOR_3: u64 = 1 | 3 << 32;
-    Ok(mode(fd)? & 0o170000 == 0o020000 && statx(fd)?[16] == MAJOR_1_MINOR_3)
+    Ok(mode(fd)? & 0o170000 == 0o020000 && device(fd)? == (1, 3))
 }
 
 pub fn is_directory(fd: i32) -> Result<bool> {

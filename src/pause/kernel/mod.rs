@@ -8,6 +8,7 @@ mod mount;
 mod path;
 mod process;
 mod socket;
+mod terminal;
 
 use core::ffi::CStr;
 
@@ -22,6 +23,7 @@ pub use mount::*;
 pub use path::*;
 pub use process::*;
 pub use socket::*;
+pub use terminal::*;
 
 /// What the kernel said when it said no.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,7 @@ impl Errno {
     pub const ENOENT: Errno = Errno(2);
     pub const ESRCH: Errno = Errno(3);
     pub const EINTR: Errno = Errno(4);
+    pub const ENXIO: Errno = Errno(6);
     pub const ENOEXEC: Errno = Errno(8);
     pub const EBADF: Errno = Errno(9);
     pub const EAGAIN: Errno = Errno(11);

@@ -201,8 +201,3 @@ pub fn sethostname(name: &[u8]) -> Result<()> {
 pub fn setdomainname(name: &[u8]) -> Result<()> {
     brief(number::SETDOMAINNAME, name.as_ptr() as usize, name.len(), 0).map(drop)
 }
-
-pub fn take_terminal() -> Result<()> {
-    const TIOCSCTTY: usize = 0x540e;
-    brief(number::IOCTL, 0, TIOCSCTTY, 0).map(drop)
-}

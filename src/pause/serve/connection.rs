@@ -159,6 +159,17 @@ impl Pause {
             }
             Request::Rotate { key } => self.rotate(key, received),
             Request::Quit => self.end(),
+            Request::Attach {
+                ticket,
+                key,
+                carried,
+                once,
+            } => {
+                let attached = self.attach(key, carried, once, received);
+                let (errno, input) = attached.map_or_else(|errno| (errno.0, None), |fd| (0, fd));
+                self.answer = Some((Report::Attached { ticket, errno }, input));
+                Ok(())
+            }
         };
         if let Err(errno) = done {
             self.refuse(kind, key, errno);

@@ -1,7 +1,7 @@
 //! What has to do with the logger.
 
 use crate::channel::{self, Received};
-use crate::entry::{Entry, Output, Unsent};
+use crate::entry::{Entry, Output, State, Unsent};
 use crate::kernel::{EPOLLIN, Errno, Fd, Result};
 use crate::logger;
 use crate::wire::{Carried, Key, MESSAGE_SIZE, Report};
@@ -14,7 +14,7 @@ const LOGGED: [u32; 2] = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
 impl Pause {
     /// The logger is made when it is first needed.
     pub(super) fn ensure_logger(&mut self, carried: Carried) -> Result<()> {
-        if self.logger.is_none() && LOGGED.iter().any(|bit| carried.has(*bit)) {
+        if self.logger.is_none() && carried.has(Carried::LOG) {
             let logger = logger::Client::start()?;
             self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
             self.logger = Some(logger);
@@ -23,11 +23,7 @@ impl Pause {
     }
 
     /// Pipes to the logger for the streams that go to the log.
-    pub(super) fn log(
-        &mut self,
-        wanted: Wanted,
-        file: Option<Fd>,
-    ) -> Result<[Option<Fd>; 2]> {
+    pub(super) fn log(&mut self, wanted: Wanted, file: Option<Fd>) -> Result<[Option<Fd>; 2]> {
         let Wanted {
             key,
             carried,
@@ -49,6 +45,29 @@ impl Pause {
             return Err(Errno::ESRCH);
         }
         self.logger.as_ref().ok_or(Errno::EPIPE)?.rotate(key, &file)
+    }
+
+    /// What is printed from now on goes to those writing ends too; what pause keeps of the input is given out.
+    pub(super) fn attach(
+        &mut self,
+        key: Key,
+        carried: Carried,
+        once: bool,
+        received: Received,
+    ) -> Result<Option<Fd>> {
+        let entry = self.entries.iter_mut().find(|entry| entry.key == key);
+        let entry = entry.ok_or(Errno::ESRCH)?;
+        if carried.count() != received.count() {
+            return Err(Errno::EBADF);
+        }
+        if carried.count() > 0 {
+            if (entry.state, entry.output) != (State::Running, Output::Open) {
+                return Err(Errno::ESRCH);
+            }
+            let logger = self.logger.as_ref().ok_or(Errno::EPIPE)?;
+            logger.attach(key, carried, &received)?;
+        }
+        entry.give_input(once)
     }
 
     pub(super) fn hear_logger(&mut self) {

@@ -1,11 +1,12 @@
 //! Starting processes.
 
-use crate::channel::Received;
+use crate::channel::{self, Received};
 use crate::child::Child;
 use crate::entry::{Entry, Output, State};
+use crate::flat::Header;
 use crate::kernel::{self, CLONE_NEWPID, EPOLLIN, Errno, Fd, Result};
 use crate::walk;
-use crate::wire::{Carried, Failure, Key};
+use crate::wire::{Carried, Failure, Key, MESSAGE_SIZE};
 
 use super::{PROGRESS, Pause, or_end};
 
@@ -27,8 +28,8 @@ impl Pause {
         self.used = true;
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
         self.ensure_logger(carried)?;
-        let (progress, report) = kernel::pipe()?;
-        kernel::non_blocking(progress.raw())?;
+        // Messages, not bytes: a terminal comes this way too.
+        let (progress, report) = kernel::seqpacket_pair()?;
         self.epoll
             .add(progress.raw(), EPOLLIN, PROGRESS + index as u64)?;
         let made = self.fork(wanted, &mut received, &report);
@@ -38,7 +39,11 @@ impl Pause {
         self.entries.put(
             index,
             match made {
-                Ok((pid, pidfd, output)) => Entry::starting(key, pid, pidfd, progress, output),
+                Ok(made) => Entry {
+                    input: made.input,
+                    log: made.log,
+                    ..Entry::starting(key, made.pid, made.pidfd, progress, made.output)
+                },
                 Err(failure) => Entry::failed(key, failure),
             },
         );
@@ -50,7 +55,7 @@ impl Pause {
         wanted: Wanted,
         received: &mut Received,
         report: &Fd,
-    ) -> core::result::Result<(i32, Fd, Output), Failure> {
+    ) -> core::result::Result<Made, Failure> {
         let Wanted { join, carried, .. } = wanted;
         let failed = |step| {
             move |errno: Errno| Failure {
@@ -58,31 +63,28 @@ impl Pause {
                 errno: errno.0,
             }
         };
-        let plan = carried
-            .position(Carried::PLAN)
-            .and_then(|at| received.take(at))
-            .ok_or(Errno::EBADF);
-        let plan = plan.map_err(failed(Failure::PLAN))?;
-        let header = walk::header(plan.raw()).map_err(failed(Failure::PLAN))?;
-        if carried.count() + header.handles as usize != received.count() {
-            return Err(failed(Failure::PLAN)(Errno::EBADF));
-        }
+        let (plan, header) = plan(carried, received).map_err(failed(Failure::PLAN))?;
         let target = self
             .target(join, header.join)
             .map_err(failed(Failure::JOIN))?;
         let carry =
             |received: &mut Received, bit| carried.position(bit).and_then(|at| received.take(at));
-        let log = self
-            .log(wanted, carry(received, Carried::LOG))
-            .map_err(failed(Failure::STREAMS))?;
-        let output = if log.iter().any(Option::is_some) {
+        let mut log = carry(received, Carried::LOG);
+        let shown = [Carried::LOG_STDOUT, Carried::LOG_STDERR, Carried::TERMINAL];
+        let output = if log.is_some() && shown.iter().any(|bit| carried.has(*bit)) {
             Output::Open
         } else {
             Output::Ended
         };
-        let [log_stdout, log_stderr] = log;
+        let [log_stdout, log_stderr] = if carried.has(Carried::TERMINAL) {
+            [None, None]
+        } else {
+            self.log(wanted, log.take())
+                .map_err(failed(Failure::STREAMS))?
+        };
+        let (kept_stdin, input) = kept_stdin(carried).map_err(failed(Failure::STREAMS))?;
         let streams = [
-            carry(received, Carried::STDIN),
+            kept_stdin.or_else(|| carry(received, Carried::STDIN)),
             log_stdout.or_else(|| carry(received, Carried::STDOUT)),
             log_stderr.or_else(|| carry(received, Carried::STDERR)),
         ];
@@ -94,7 +96,13 @@ impl Pause {
             cgroup.as_ref(),
         );
         match made.map_err(failed(Failure::CLONE))? {
-            Some((pid, pidfd)) => Ok((pid, pidfd, output)),
+            Some((pid, pidfd)) => Ok(Made {
+                pid,
+                pidfd,
+                output,
+                input,
+                log: log.map(|log| (log, wanted.log_size)),
+            }),
             None => Child {
                 report: report.raw(),
                 plan: plan.raw(),
@@ -139,8 +147,8 @@ impl Pause {
         made
     }
 
-    /// Reads how far a starting child came; true if there may be more. The pipe's end is the moment of its `execve`, or
-    /// of its death.
+    /// Reads how far a starting child came; true if there may be more. The end is the moment of its `execve`, or of its
+    /// death.
     pub(super) fn read_progress(&mut self, index: usize) -> bool {
         let Some(entry) = self.entries.at(index) else {
             return false;
@@ -148,13 +156,21 @@ impl Pause {
         let Some(progress) = &entry.progress else {
             return false;
         };
-        let mut bytes = [0; 8];
-        let failure = match kernel::read(progress.raw(), &mut bytes) {
-            Ok(8) if bytes == [0; 8] => {
+        let mut bytes = [0; MESSAGE_SIZE];
+        let failure = match channel::receive(progress.raw(), &mut bytes) {
+            Ok((MESSAGE_SIZE, mut received)) => {
+                self.take_terminal(index, received.take(0));
+                return true;
+            }
+            Ok((8, _)) if bytes[..8] == [0; 8] => {
                 entry.ready = true;
                 return true;
             }
-            Ok(8) => Some(Failure::from_bytes(bytes)),
+            Ok((8, _)) => {
+                let mut failure = [0; 8];
+                failure.copy_from_slice(&bytes[..8]);
+                Some(Failure::from_bytes(failure))
+            }
             Err(Errno::EINTR) => return true,
             Err(Errno::EAGAIN) => return false,
             _ if entry.ready => None,
@@ -168,4 +184,51 @@ impl Pause {
         }
         false
     }
+
+    /// The other end of the terminal that a child has opened: kept for those who attach, shown in the log.
+    fn take_terminal(&mut self, index: usize, terminal: Option<Fd>) {
+        let Some(entry) = self.entries.at(index) else {
+            return;
+        };
+        if let (Some(terminal), Some((file, size))) = (&terminal, entry.log.take()) {
+            let logger = self.logger.as_ref().ok_or(Errno::EPIPE);
+            let copied = logger.and_then(|logger| logger.show(entry.key, terminal, &file, size));
+            if copied.is_err() {
+                entry.end_output(false);
+            }
+        }
+        entry.input = terminal;
+    }
+}
+
+/// A child that was forked.
+struct Made {
+    pid: i32,
+    pidfd: Fd,
+    output: Output,
+    input: Option<Fd>,
+    log: Option<(Fd, u64)>,
+}
+
+/// The plan, with all the handles it says it has.
+fn plan(carried: Carried, received: &mut Received) -> Result<(Fd, Header)> {
+    let plan = carried
+        .position(Carried::PLAN)
+        .and_then(|at| received.take(at))
+        .ok_or(Errno::EBADF)?;
+    let header = walk::header(plan.raw())?;
+    match carried.count() + header.handles as usize == received.count() {
+        true => Ok((plan, header)),
+        false => Err(Errno::EBADF),
+    }
+}
+
+/// A pipe for standard input: the child's end, and the one that is kept.
+fn kept_stdin(carried: Carried) -> Result<(Option<Fd>, Option<Fd>)> {
+    if !carried.has(Carried::KEPT_STDIN) {
+        return Ok((None, None));
+    }
+    let (reader, writer) = kernel::pipe()?;
+    kernel::non_blocking(writer.raw())?;
+    Ok((Some(reader), Some(writer)))
 }

@@ -1,13 +1,12 @@
 //! The steps of a plan, done for real.
 
-use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use podlife::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Propagation, Source, Step,
 };
-use podlife::linux::pause::{Input, Key, Output, Start};
+use podlife::linux::pause::{Key, Start};
 
 use crate::nobody;
 use crate::sandbox::{TestPod, host_container, shell};
@@ -469,14 +468,19 @@ fn standard_streams_can_be_given_to_the_containers_user() {
 
 #[test]
 fn a_terminal_controls_the_session() {
-    let pty = nix::pty::openpty(None, None).unwrap();
     let mut plan = host_container();
-    plan.push(Step::Terminal);
-    let plan = shell(plan, "tty -s && echo > /dev/tty && exit 21");
+    plan.push(Step::Terminal {
+        rows: 30,
+        columns: 90,
+        uid: 0,
+    });
+    let plan = shell(
+        plan,
+        "tty -s && [ \"$(stty size)\" = '30 90' ] && echo > /dev/tty && exit 21",
+    );
     let mut pod = TestPod::new();
     pod.start(Start {
-        stdin: Input::Fd(pty.slave.as_fd()),
-        stdout: Output::Fd(pty.slave.as_fd()),
+        terminal: true,
         ..Start::new(FIRST, &plan)
     });
     assert_eq!(pod.exit(FIRST).code(), 21);
