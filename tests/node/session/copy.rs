@@ -127,6 +127,7 @@ fn a_tree_comes_back_as_it_went() {
         .unwrap();
     assert_eq!(fs::read(back.join("file")).unwrap(), b"text\n");
     hosted.kill(id);
+    drop(scratch);
     hosted.end();
 }
 
@@ -170,6 +171,26 @@ fn nothing_is_written_through_a_link() {
     assert_eq!(inside(&mut hosted, id, "cat /tmp/there"), "mine");
     into(&hosted, "/../../../tmp/data/../data/up").unwrap();
     assert_eq!(inside(&mut hosted, id, "cat /tmp/data/up"), "mine");
+    assert_eq!(
+        fs::read_to_string(precious.join("file")).unwrap(),
+        "precious"
+    );
+    assert_eq!(fs::read_dir(&precious).unwrap().count(), 1);
+    hosted.kill(id);
+    drop(scratch);
+    hosted.end();
+}
+
+#[test]
+fn nothing_that_comes_out_leaves_its_place() {
+    let mut hosted = Hosted::ephemeral();
+    let id = sleeping(&mut hosted);
+    let scratch = Scratch::new("out");
+    let precious = scratch.0.join("precious");
+    fs::create_dir(&precious).unwrap();
+    fs::write(precious.join("file"), "precious").unwrap();
+    let outside = precious.display().to_string();
+    inside(&mut hosted, id, &format!("ln -s {outside} /tmp/data/trap"));
 
     // Out of it: first a link, then a directory of the same name with a file in it.
     let target = scratch.0.join("target");
@@ -227,6 +248,7 @@ fn nothing_is_written_through_a_link() {
     );
     assert_eq!(fs::read_dir(&precious).unwrap().count(), 1);
     hosted.kill(id);
+    drop(scratch);
     hosted.end();
 }
 
@@ -263,6 +285,7 @@ fn what_is_copied_in_is_the_containers_users() {
         .unwrap();
     assert_eq!(fs::metadata(&back).unwrap().uid(), 0);
     hosted.kill(id);
+    drop(scratch);
     hosted.end();
 }
 
@@ -331,5 +354,6 @@ fn what_cannot_be_copied_is_said() {
         .copy_out(id, "main", "/tmp", &scratch.0)
         .unwrap_err();
     assert_eq!(gone.kind(), Kind::NotFound);
+    drop(scratch);
     hosted.end();
 }

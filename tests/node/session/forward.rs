@@ -92,7 +92,7 @@ fn a_listener_copies_both_ways() {
             assert!(answer == vec![b'A'; size], "{} of {size}", answer.len());
         };
         // More than all buffers on the way hold, nothing at all, and several.
-        [20 << 20, 0, 1, 100].map(talk);
+        [20 << 20, 0, 1, 100].into_iter().for_each(talk);
     });
     let mut forward = PortForward::new(listener).unwrap();
     let until = Instant::now() + LONG;
