@@ -119,9 +119,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
         (Some((pause, identity)), Some(attempt)) => {
             let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
-            for (key, process) in known.execs {
-                resident.end_exec(host, key, process);
-            }
+            resident.end_execs(host, known.execs);
             resident.go_on_rotating();
             // The Node before may have been killed between keeping an object and writing what is made of it.
             if let Err(why) = resident.fill_volumes(host) {

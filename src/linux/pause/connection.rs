@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
+use super::attach::Attach;
 use super::plan::Plan;
 use super::spawn::Pause;
 use super::wire::{self, At, Carried, Failure, Key, MESSAGE_SIZE};
@@ -130,22 +131,6 @@ pub enum Request<'a> {
     Quit,
     /// Take part in what a running process says and hears; answered by [`Report::Attached`].
     Attach(Attach<'a>),
-}
-
-/// How to take part in what a process says and hears.
-#[derive(Clone, Copy, Debug)]
-pub struct Attach<'a> {
-    /// Comes back in the answer.
-    pub ticket: u32,
-    /// Which process.
-    pub key: Key,
-    /// The writing end of a pipe, non-blocking, that gets a copy of what goes from its standard output, or its terminal, to
-    /// its log from now on. What finds no room is lost, and the loss is said there.
-    pub stdout: Option<BorrowedFd<'a>>,
-    /// The same for standard error.
-    pub stderr: Option<BorrowedFd<'a>>,
-    /// Pause does not keep the end that it gives out.
-    pub once: bool,
 }
 
 /// What pause told.
@@ -387,31 +372,7 @@ impl Connection {
         )
     }
 
-    fn attach(&self, attach: &Attach<'_>) -> Result<()> {
-        let streams = [
-            (Carried::STDOUT, attach.stdout),
-            (Carried::STDERR, attach.stderr),
-        ];
-        let streams = streams
-            .iter()
-            .filter_map(|(bit, fd)| Some((bit, fd.as_ref()?)));
-        let carried = Carried(streams.clone().map(|(bit, _)| bit).sum());
-        let fds: Vec<_> = streams.map(|(_, fd)| fd.as_raw_fd()).collect();
-        let Attach {
-            ticket, key, once, ..
-        } = *attach;
-        self.send_raw(
-            &wire::Request::Attach {
-                ticket,
-                key,
-                carried,
-                once,
-            },
-            &fds,
-        )
-    }
-
-    fn send_raw(&self, request: &wire::Request, fds: &[RawFd]) -> Result<()> {
+    pub(super) fn send_raw(&self, request: &wire::Request, fds: &[RawFd]) -> Result<()> {
         socket::send(self.socket.as_fd(), &request.encode(), fds).map_err(|errno| {
             let error = Error::os("ask the pod's pause process", errno as i32);
             match errno {

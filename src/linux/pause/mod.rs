@@ -4,6 +4,7 @@
 //! [`spawn`](spawn::spawn) starts one; a [`Connection`] asks it to start processes by a [`Plan`] and reports what became
 //! of them. Nobody becomes a child of the calling program.
 
+mod attach;
 mod compile;
 mod connection;
 mod cure;
@@ -15,7 +16,8 @@ mod step;
 #[allow(dead_code, unreachable_pub)]
 mod wire;
 
-pub use connection::{Asked, Attach, Cgroup, Connection, Input, Output, Report, Request, Start};
+pub use attach::Attach;
+pub use connection::{Asked, Cgroup, Connection, Input, Output, Report, Request, Start};
 pub use plan::Plan;
 pub use spawn::{Pause, Program, Sandbox, User, spawn};
 pub use wire::{Failure, Key};

@@ -122,18 +122,19 @@ impl Resident {
         self.kill_kin(host);
     }
 
-    /// What an earlier Node had run in a container is ended.
-    pub(in crate::node) fn end_exec(
+    /// What an earlier Node had run in containers is ended: nobody waits for it.
+    pub(in crate::node) fn end_execs(
         &mut self,
         host: &mut Host,
-        key: Key,
-        process: Option<Process>,
+        execs: Vec<(Key, Option<Process>)>,
     ) {
-        self.execs = self.execs.max(key.exec);
-        self.kin
-            .extend(process.map(|process| (key, Kin::Running(process))));
-        self.kill_exec(host, key);
-        self.ask(&Request::Acknowledge(key));
+        for (key, process) in execs {
+            self.execs = self.execs.max(key.exec);
+            self.kin
+                .extend(process.map(|process| (key, Kin::Running(process))));
+            self.kill_exec(host, key);
+            self.ask(&Request::Acknowledge(key));
+        }
     }
 
     /// One round of killing. Those that are over stay until pause tells their end.
