@@ -60,6 +60,27 @@ fn init_containers_finish_in_order_and_again_after_a_failure() {
 }
 
 #[test]
+fn a_pod_is_configured_by_the_objects_beside_it() {
+    let end = Run::start(&[&pod("configured")]).end();
+    assert_eq!(end.code, 0, "{}", end.text);
+    for line in ["main | hello", "main | who = world", "by mode 400"] {
+        assert!(end.text.contains(line), "{}", end.text);
+    }
+}
+
+/// Each kind of loop sees a whole life, to its end.
+#[test]
+fn a_node_is_driven_by_every_kind_of_loop() {
+    for name in ["thread", "mio", "tokio", "frames"] {
+        let end = Run::example(&format!("embed_{name}"), &[], "").end();
+        assert_eq!(end.code, 0, "{name}: {}", end.text);
+        for word in ["Started", "Completed, exit code 0", "Terminated"] {
+            assert!(end.text.contains(word), "{name}: {}", end.text);
+        }
+    }
+}
+
+#[test]
 fn crash_loop_backs_off() {
     let mut run = Run::start(&[&pod("crash-loop")]);
     run.row("crash-loop", "0/1", "CrashLoopBackOff");

@@ -70,7 +70,7 @@ fn a_running_pod_has_figures() {
         .lines()
         .filter(|line| line.starts_with("# HELP"))
         .count();
-    assert!(types == helps && types > 6, "{page}");
+    assert!(types == helps && types >= 5, "{page}");
     hosted.delete(id);
     hosted.end();
 }

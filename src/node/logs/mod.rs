@@ -292,13 +292,14 @@ fn begin(files: &[File], lines: u64) -> io::Result<(usize, u64)> {
         // What was given back is full of zeros, and may be very long.
         let floor = data_from(file, 0);
         let offset = floor + tail_offset(&mut Above { file, floor, at: 0 }, missing)?;
-        if offset > floor || index == 0 {
+        if offset > floor {
             return Ok((index, offset));
         }
         let all = &mut Above { file, floor, at: 0 };
         missing = missing.saturating_sub(newlines(all)?);
-        if missing == 0 {
-            return Ok((index, floor));
+        if missing == 0 || index == 0 {
+            // All of it; the first line there may have lost its beginning, so it is begun as without a tail.
+            return Ok((index, 0));
         }
     }
     Ok((0, 0))
