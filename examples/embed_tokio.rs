@@ -23,7 +23,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut node = Node::ephemeral()?;
     #[allow(
         deprecated,
-        reason = "newer tokio asks for unsafe here; the Node below outlives it"
+        reason = "newer tokio asks for unsafe here; the Node outlives it"
     )]
     let ready = AsyncFd::with_interest(node.as_fd().as_raw_fd(), Interest::READABLE)?;
 

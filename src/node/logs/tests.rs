@@ -174,3 +174,73 @@ fn what_is_added_to_a_memfd_wakes_the_follower() {
     reactor.wait(Some(Duration::ZERO), &mut ready).unwrap();
     assert!(ready.is_empty(), "what was seen is not told again");
 }
+
+/// A directory that is gone with the value.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pieces(name: &str, files: u32) -> (Directory, Log, File) {
+    let directory = std::env::temp_dir().join(format!("podlife-{name}-{}", std::process::id()));
+    let bounds = Bounds { size: 1, files };
+    let (log, writer) = Log::on_disk(directory.join("0.log"), bounds).unwrap();
+    (Directory(directory), log, writer)
+}
+
+fn write(mut writer: &File, text: &str) {
+    writeln!(writer, "2026-01-02T12:00:00Z stdout F {text}").unwrap();
+}
+
+fn all(log: &Log) -> String {
+    let mut text = String::new();
+    let mut logs = log.open(LogOptions::default()).unwrap();
+    logs.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn a_piece_has_its_name_when_it_is_whole() {
+    let (directory, mut log, first) = pieces("whole", 3);
+    let count = || std::fs::read_dir(&directory.0).unwrap().count();
+    write(&first, "one");
+    let second = log.rotate().unwrap().unwrap();
+    assert!(log.is_half_rotated());
+    // The logger has not gone over yet.
+    write(&first, "two");
+    log.rotated();
+    write(&second, "three");
+    assert_eq!((all(&log), count()), ("one\ntwo\nthree\n".into(), 2));
+    // The oldest goes.
+    for text in ["four", "five", "six"] {
+        let next = log.rotate().unwrap().unwrap();
+        log.rotated();
+        write(&next, text);
+    }
+    assert_eq!((all(&log), count()), ("four\nfive\nsix\n".into(), 3));
+    log.remove();
+    assert_eq!(count(), 0);
+}
+
+/// The Node was killed between asking and hearing; the container ended meanwhile.
+#[test]
+fn a_rotation_that_was_not_heard_of_is_settled() {
+    for gone_over in [false, true] {
+        let (directory, mut log, first) = pieces("settled", 3);
+        write(&first, "one");
+        let second = log.rotate().unwrap().unwrap();
+        write(if gone_over { &second } else { &first }, "two");
+        drop(log);
+        let mut log = Log::at(directory.0.join("0.log"), Bounds { size: 1, files: 3 });
+        log.end();
+        assert_eq!(all(&log), "one\ntwo\n");
+        let files = std::fs::read_dir(&directory.0).unwrap().count();
+        assert_eq!(
+            (log.is_half_rotated(), files),
+            (false, 1 + usize::from(gone_over))
+        );
+    }
+}
