@@ -59,6 +59,8 @@ toolchain() {
     # rustc links with the C compiler's driver.
     command -v cc >/dev/null || install gcc libc6-dev || { echo "cc is missing: install gcc"; exit 2; }
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+    # For tests of an ordinary user's ranges of ids; they are skipped without it.
+    command -v newuidmap >/dev/null || install uidmap
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 }
 

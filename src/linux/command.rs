@@ -16,6 +16,7 @@ use super::namespace::Namespaces;
 use super::pause::plan::{Plan, Step};
 use super::pause::{self, Input, Key, Output, Pause, Report, Request, Sandbox, Start, User, spawn};
 use super::process::{Exit, Process, Signal, poll_timeout};
+use super::user::IdMaps;
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
 
@@ -57,6 +58,7 @@ pub struct Command<'a> {
     directory: Option<PathBuf>,
     namespaces: Namespaces,
     cgroup: Option<&'a Cgroup>,
+    users: Option<&'a IdMaps>,
     stdin: Input<'a>,
     stdout: Output<'a>,
     stderr: Output<'a>,
@@ -72,6 +74,7 @@ impl<'a> Command<'a> {
             directory: None,
             namespaces: Namespaces::NONE,
             cgroup: None,
+            users: None,
             stdin: Input::Null,
             stdout: Output::Null,
             stderr: Output::Null,
@@ -106,6 +109,13 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Runs it as root of a user namespace with these ids.
+    #[must_use]
+    pub fn users(mut self, maps: &'a IdMaps) -> Command<'a> {
+        self.users = Some(maps);
+        self
+    }
+
     /// Its standard input.
     #[must_use]
     pub fn stdin(mut self, fd: BorrowedFd<'a>) -> Command<'a> {
@@ -136,7 +146,11 @@ impl<'a> Command<'a> {
         let root = nix::unistd::geteuid().is_root();
         let pause = spawn(&Sandbox {
             namespaces: self.sandboxed(),
-            user: if root { User::Host } else { User::Single },
+            user: match self.users {
+                Some(maps) => User::Mapped(maps),
+                None if root => User::Host,
+                None => User::Single,
+            },
             ephemeral: true,
             ..Sandbox::new(&set_up)
         })?;

@@ -341,7 +341,7 @@ fn id_ranges() -> Result<Support> {
 }
 
 /// The kernel only gives a user namespace what the host's own `/proc` shows in full.
-fn proc_in_user_namespace() -> Result<Support> {
+pub(crate) fn proc_in_user_namespace() -> Result<Support> {
     let mounts = mount::mounts()?;
     let proc = mounts
         .iter()

@@ -53,11 +53,22 @@ impl fmt::Display for IdMap {
 pub struct IdMaps {
     uids: Vec<IdMap>,
     gids: Vec<IdMap>,
-    by_helper: bool,
+    writer: Writer,
+}
+
+/// Who writes the maps of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Writer {
+    /// The process itself, without any privilege.
+    Own,
+    /// `newuidmap` and `newgidmap`.
+    Helper,
+    /// Somebody outside who is privileged.
+    Root,
 }
 
 impl IdMaps {
-    /// These runs.
+    /// These runs, for root to write.
     pub fn new(
         uids: impl IntoIterator<Item = IdMap>,
         gids: impl IntoIterator<Item = IdMap>,
@@ -65,7 +76,7 @@ impl IdMaps {
         IdMaps {
             uids: uids.into_iter().collect(),
             gids: gids.into_iter().collect(),
-            by_helper: false,
+            writer: Writer::Root,
         }
     }
 
@@ -79,7 +90,10 @@ impl IdMaps {
                 count: 1,
             }]
         };
-        IdMaps::new(own(geteuid().as_raw()), own(getegid().as_raw()))
+        IdMaps {
+            writer: Writer::Own,
+            ..IdMaps::new(own(geteuid().as_raw()), own(getegid().as_raw()))
+        }
     }
 
     /// The caller as root, and the ranges that `/etc/subuid` and `/etc/subgid` give the caller from 1 on. They are written by
@@ -109,7 +123,7 @@ impl IdMaps {
         Ok(Ok(IdMaps {
             uids,
             gids,
-            by_helper: true,
+            writer: Writer::Helper,
         }))
     }
 
@@ -136,7 +150,12 @@ impl IdMaps {
     /// Must `deny` be written to `/proc/<pid>/setgroups` first? Whoever writes the map without privilege must; then no
     /// process inside can change its supplementary groups.
     pub fn denies_groups(&self) -> bool {
-        !self.by_helper
+        self.writer == Writer::Own
+    }
+
+    /// Are they written by `newuidmap` and `newgidmap`?
+    pub fn by_helper(&self) -> bool {
+        self.writer == Writer::Helper
     }
 
     /// The commands that write the maps of the process `pid`, if helpers must do it.
@@ -156,7 +175,7 @@ impl IdMaps {
                     .collect(),
             )
         };
-        self.by_helper
+        self.by_helper()
             .then(|| {
                 Some([
                     command("newuidmap", &self.uids)?,
@@ -341,6 +360,7 @@ mod tests {
                 .contains("only the group 0 to 9")
         );
         assert_eq!(maps.missing_gid(9), None);
-        assert!(maps.denies_groups() && maps.helpers(1).is_none());
+        assert!(!maps.denies_groups() && maps.helpers(1).is_none());
+        assert!(IdMaps::single().denies_groups());
     }
 }

@@ -304,10 +304,7 @@ pub const TABLE: &[Row] = &[
     enforced("spec.hostIPC"),
     enforced("spec.hostNetwork"),
     enforced("spec.hostPID"),
-    idle(
-        "spec.hostUsers",
-        "not yet: a user namespace is used where an ordinary user runs the pod, and only there",
-    ),
+    enforced("spec.hostUsers"),
     enforced("spec.hostname"),
     idle("spec.hostnameOverride", NOT_YET),
     idle(

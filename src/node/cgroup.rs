@@ -1,5 +1,6 @@
 //! A pod's cgroups, made where there is a place for them.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::event::{Degraded, EventKind};
@@ -10,12 +11,42 @@ use super::resident::{Resident, spec_of};
 use crate::lifecycle::ContainerIndex;
 use crate::linux::cgroup::layout::{Member, Tier};
 use crate::linux::cgroup::{Cgroup, Degraded as Missing, Limits};
-use crate::linux::pause::Key;
+use crate::linux::pause::{self, Key};
 use crate::model::QosClass;
 use crate::model::qos::qos_class;
 use crate::{Kind, Result};
 
+/// How a process of a pod gets into its cgroup.
+pub(super) enum Entry {
+    /// There is none.
+    Inherit,
+    /// Made in it.
+    Into(Cgroup),
+    /// By writing itself in, where the pod's root is nobody to the cgroup's owner.
+    Procs(OwnedFd),
+}
+
+impl Entry {
+    /// As pause is told.
+    pub(super) fn for_pause(&self) -> pause::Cgroup<'_> {
+        match self {
+            Entry::Inherit => pause::Cgroup::Inherit,
+            Entry::Into(cgroup) => pause::Cgroup::Into(cgroup.as_fd()),
+            Entry::Procs(file) => pause::Cgroup::Procs(file.as_fd()),
+        }
+    }
+}
+
 impl Resident {
+    /// How a process gets into a cgroup.
+    pub(super) fn entry(&self, cgroup: Option<Cgroup>) -> Result<Entry> {
+        Ok(match cgroup {
+            None => Entry::Inherit,
+            Some(cgroup) if self.ids.is_some() => Entry::Procs(cgroup.procs()?),
+            Some(cgroup) => Entry::Into(cgroup),
+        })
+    }
+
     /// The pod's cgroup, and pause's in it. None where there is no place for cgroups.
     pub(super) fn make_cgroup(&mut self, host: &mut Host) -> Result<Option<Cgroup>> {
         let limits = limits::pod(&self.pod, host.cgroups.controllers());

@@ -18,15 +18,18 @@ use super::objects::ObjectStore;
 use super::options::NodeOptions;
 use super::rootfs::Images;
 use super::store::StateDirectory;
+use super::users::{self, Pool, View};
 use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
 use crate::linux::cgroup::layout::Layout;
 use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing};
+use crate::linux::features::{self, Support};
 use crate::linux::pause::Program;
 use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
-use crate::linux::user::IdMaps;
+use crate::linux::user::{IdMap, IdMaps};
 use crate::linux::{Clock, Reactor, security};
+use crate::model::Pod;
 use crate::model::resource_sum::ResourceList;
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
@@ -54,8 +57,12 @@ pub(super) struct Host {
     /// What the host can give to pods: the limits of those that have none.
     pub(super) allocatable: ResourceList,
     pub(super) admission: Admission,
-    /// The ids of pods' user namespaces: an ordinary user's pods live in one with a single id.
+    /// The ids of pods' user namespaces, if an ordinary user runs them: its own, and the ranges it was given.
     users: Option<IdMaps>,
+    /// Those that are there for the pods of root.
+    pub(super) pool: Pool,
+    /// Why a user namespace cannot have a `/proc` of its own, if it cannot.
+    hidden_proc: Option<Arc<str>>,
     seccomp: Profiles,
     modules: SecurityModules,
     /// See [`Ground::scratch`].
@@ -157,7 +164,12 @@ impl Host {
             objects,
             allocatable: allocatable(),
             admission: Admission::new(&options.sysctls)?,
-            users: (!nix::unistd::geteuid().is_root()).then(IdMaps::single),
+            users: (!nix::unistd::geteuid().is_root()).then(own_users),
+            pool: Pool::new(options.pod_ids),
+            hidden_proc: match features::proc_in_user_namespace()? {
+                Support::Yes => None,
+                Support::No { why, .. } => Some(why.into()),
+            },
             seccomp: options.seccomp,
             modules: SecurityModules {
                 apparmor_default: options.apparmor_default,
@@ -223,17 +235,48 @@ impl Host {
         self.users.is_some()
     }
 
+    /// The ids of its pods then.
+    pub(super) fn users(&self) -> Option<&IdMaps> {
+        self.users.as_ref()
+    }
+
     /// What pods stand on here.
     pub(super) fn ground(&self, volumes: Option<PathBuf>) -> Ground {
         Ground {
             scratch: self.scratch.clone(),
             volumes,
             users: self.users.clone(),
+            view: None,
+            hidden_proc: self.users.as_ref().and(self.hidden_proc.clone()),
             seccomp: self.seccomp.clone(),
             modules: self.modules.clone(),
             cgroups: matches!(self.cgroups, Cgroups::Tree(..)),
             memory: self.memory,
         }
+    }
+
+    /// The same for a pod with ids and a user namespace of its own.
+    pub(super) fn ground_with(
+        &self,
+        volumes: Option<PathBuf>,
+        ids: Option<IdMap>,
+        view: Option<Arc<View>>,
+    ) -> Ground {
+        let ground = self.ground(volumes);
+        match ids {
+            None => ground,
+            Some(ids) => Ground {
+                users: Some(users::both(ids)),
+                view,
+                hidden_proc: self.hidden_proc.clone(),
+                ..ground
+            },
+        }
+    }
+
+    /// Does a pod get ids of its own here? An ordinary user's pods have a user namespace anyway.
+    pub(super) fn separates(&self, pod: &Pod) -> bool {
+        self.users.is_none() && pod.spec.host_users == Some(false)
     }
 
     /// Says that a pod of the state directory cannot be taken up.
@@ -302,6 +345,15 @@ impl Drop for Host {
             let _ = tree.remove_if_unused();
         }
     }
+}
+
+/// The caller, and the ranges it may map with helpers; without them the caller alone.
+fn own_users() -> IdMaps {
+    let ranges = IdMaps::ranges();
+    ranges
+        .ok()
+        .and_then(std::result::Result::ok)
+        .unwrap_or_else(IdMaps::single)
 }
 
 /// Of the host, in bytes; only the oom scores of burstable pods are made of it.

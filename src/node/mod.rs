@@ -37,6 +37,7 @@ mod session;
 mod store;
 mod termination;
 mod turn;
+mod users;
 pub mod volumes;
 mod waiting;
 mod work;

@@ -1,11 +1,13 @@
 //! How a Node is opened.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::Node;
 use super::logs::Bounds;
 use super::lower::seccomp::Profiles;
 use super::rootfs::{Images, Rootfs};
+use super::users::Pool;
 use crate::Result;
 use crate::linux::cgroup::Enforcement;
 use crate::model::objects::Object;
@@ -38,6 +40,7 @@ pub struct NodeOptions {
     pub(super) sysctls: Vec<String>,
     pub(super) log_bounds: Bounds,
     pub(super) manifests: Option<PathBuf>,
+    pub(super) pod_ids: Range<u32>,
 }
 
 impl Default for NodeOptions {
@@ -54,6 +57,7 @@ impl Default for NodeOptions {
             sysctls: Vec::new(),
             log_bounds: Bounds::default(),
             manifests: None,
+            pod_ids: Pool::USUAL,
         }
     }
 }
@@ -152,6 +156,13 @@ impl NodeOptions {
     /// changes, or after 20 seconds; meanwhile everything stays as the file said before.
     pub fn manifests(mut self, directory: impl Into<PathBuf>) -> NodeOptions {
         self.manifests = Some(directory.into());
+        self
+    }
+
+    /// The users and groups of the host that pods with `hostUsers: false` are, 65,536 each: from 2^30 on, unless said otherwise.
+    /// Only root's Node needs them; two Nodes on one host should have different ones.
+    pub fn pod_ids(mut self, ids: Range<u32>) -> NodeOptions {
+        self.pod_ids = ids;
         self
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::host::{Due, Host};
 use super::resident::{Resident, key};
-use super::store;
+use super::volumes;
 use super::work::{Purpose, WorkId};
 use crate::lifecycle::{
     Action, ContainerIndex, Failure, ImageStep, Input, Outcome, Signal, Ticket,
@@ -149,7 +149,7 @@ impl Resident {
         let removed = self
             .files
             .as_ref()
-            .map(|files| store::remove_tree(&files.volumes()));
+            .map(|files| volumes::remove(&files.volumes(), host.users()));
         Some(match removed {
             None | Some(Ok(())) => Outcome::Done,
             Some(Err(error)) => Outcome::Failed(Failure::new("FailedTeardown", error.to_string())),

@@ -118,6 +118,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     match (connected, attempt) {
         (Some((pause, identity)), Some(attempt)) => {
             let token = host.watch(&pause.connection, Interest::Read, Watched::Pause(id))?;
+            resident.find_ids(host, &pause.process)?;
             resident.sandbox = Some(Sandbox::found(attempt, pause.connection, token, identity));
             resident.end_execs(host, known.execs);
             resident.go_on_rotating();

@@ -10,6 +10,7 @@ use super::run::Run;
 use super::sandbox::Sandbox;
 use super::session::{Forward, Held, Kin};
 use super::store::{PodFiles, Saving};
+use super::users::View;
 use super::work::{Work, WorkId};
 use super::{PodId, PodName};
 use crate::lifecycle::{
@@ -19,6 +20,7 @@ use crate::lifecycle::{
 use crate::linux::Clock;
 use crate::linux::cgroup::Enforcement;
 use crate::linux::pause::Key;
+use crate::linux::user::IdMap;
 use crate::model::{self, Container, Pod, Valid};
 use crate::time::Mono;
 use crate::{Error, Kind};
@@ -57,6 +59,9 @@ pub(super) struct Resident {
     pub(super) degraded: BTreeSet<Arc<str>>,
     /// Its end waits for cgroups to become empty.
     pub(super) tearing_down: Option<Ticket>,
+    /// The ids of the host that are its own, as long as it has a sandbox, and its user namespace.
+    pub(super) ids: Option<IdMap>,
+    pub(super) view: Option<Arc<View>>,
     /// What the machine waits for.
     pub(super) deadline: Option<Mono>,
 }
@@ -109,6 +114,8 @@ impl Resident {
             filled: None,
             degraded: BTreeSet::new(),
             tearing_down: None,
+            ids: None,
+            view: None,
             deadline: None,
         };
         resident.add_sites();
@@ -190,7 +197,8 @@ impl Resident {
 
     /// What the pod stands on.
     pub(super) fn ground(&self, host: &Host) -> Ground {
-        host.ground(self.files.as_ref().map(PodFiles::volumes))
+        let volumes = self.files.as_ref().map(PodFiles::volumes);
+        host.ground_with(volumes, self.ids, self.view.clone())
     }
 
     /// A plan, or something else that is made from a container's manifest and what it stands on.

@@ -64,6 +64,7 @@ impl Resident {
         let kept = !terminal && spec.is_some_and(|spec| spec.stdin == Some(true));
         let cgroup = self
             .make_container_cgroup(host, index, attempt)
+            .and_then(|cgroup| self.entry(cgroup))
             .map_err(refused)?;
         let (log, writer) = self.open_log(host, index, restart_count).map_err(refused)?;
         let sandbox = self
@@ -72,9 +73,7 @@ impl Resident {
             .ok_or_else(|| Failure::new("CreateContainerError", "the pod's sandbox is gone"))?;
         let start = Start {
             target: (plan.joined() != Namespaces::NONE).then_some(REAPER),
-            cgroup: cgroup.as_ref().map_or(pause::Cgroup::Inherit, |cgroup| {
-                pause::Cgroup::Into(cgroup.as_fd())
-            }),
+            cgroup: cgroup.for_pause(),
             stdin: if kept { Input::Kept } else { Input::Null },
             stdout: pause::Output::Log,
             stderr: pause::Output::Log,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::event::{EventKind, SandboxChange};
 use super::host::{Host, Watched};
 use super::resident::Resident;
+use super::users::{self, View};
 use super::{lower, volumes};
 use crate::lifecycle::{Failure, Outcome, Ticket};
 use crate::linux::pause::{self, Connection, Plan, Request};
@@ -75,6 +76,7 @@ impl Resident {
                 let why: Arc<str> = error.to_string().into();
                 self.sandbox_failed(why.clone());
                 self.remove_cgroup(host);
+                self.give_back_ids(host);
                 Some(Outcome::Failed(Failure::new("FailedCreatePodSandBox", why)))
             }
         }
@@ -86,9 +88,19 @@ impl Resident {
     }
 
     fn spawn_sandbox(&mut self, host: &mut Host, ticket: Ticket, attempt: u32) -> Result<()> {
+        if host.separates(&self.pod) && self.ids.is_none() {
+            volumes::can_be_separate(&self.pod)?;
+            self.ids = Some(host.pool.take()?);
+        }
         let ground = self.ground(host);
+        if let Some(why) = &ground.hidden_proc {
+            let why = format!("its containers see the processes outside of them: {why}");
+            self.degrade(host, "proc", &why);
+        }
         if let Some(volumes) = &ground.volumes {
-            volumes::make(volumes, &self.pod, lower::sandbox::fs_group(&self.pod))?;
+            // An ordinary user is not in the group: pause gives it the volume, as root of its user namespace.
+            let group = lower::sandbox::fs_group(&self.pod).filter(|_| !host.is_rootless());
+            volumes::make(volumes, &self.pod, group)?;
         }
         let plan = lower::sandbox::plan(&self.pod, &ground)?;
         let cgroup = self.make_cgroup(host)?;
@@ -109,7 +121,7 @@ impl Resident {
             ..pause::Sandbox::new(&plan)
         })?;
         // With a listener it would outlive the connection, and nobody would know of it.
-        let (identity, token) = self.know(host, &spawned).inspect_err(|_| {
+        let (identity, token) = self.see(&spawned).and_then(|()| self.know(host, &spawned)).inspect_err(|_| {
             let _ = spawned.process.signal(Signal::KILL);
         })?;
         let creating = Some((ticket, plan));
@@ -121,6 +133,14 @@ impl Resident {
             creating,
             ending: None,
         });
+        Ok(())
+    }
+
+    /// Holds the user namespace of a pod that has ids of its own.
+    fn see(&mut self, spawned: &pause::Pause) -> Result<()> {
+        if self.ids.is_some() {
+            self.view = Some(Arc::new(View::of(&spawned.process)?));
+        }
         Ok(())
     }
 
@@ -187,10 +207,28 @@ impl Resident {
         }
     }
 
+    fn give_back_ids(&mut self, host: &mut Host) {
+        self.view = None;
+        if let Some(ids) = self.ids.take() {
+            host.pool.give_back(&ids);
+        }
+    }
+
+    /// Takes up the ids that the sandbox of a Node before has.
+    pub(super) fn find_ids(&mut self, host: &mut Host, pause: &Process) -> Result<()> {
+        if !host.separates(&self.pod) {
+            return Ok(());
+        }
+        self.ids = users::of(pause)?.map(|first| host.pool.keep(first));
+        self.view = Some(Arc::new(View::of(pause)?));
+        Ok(())
+    }
+
     /// Pause is gone, and with it everything in the sandbox.
     pub(super) fn drop_sandbox(&mut self, host: &mut Host) -> Option<Ticket> {
         let sandbox = self.sandbox.take()?;
         host.unwatch(&sandbox.connection, sandbox.token);
+        self.give_back_ids(host);
         let ended: Vec<_> = self.work.keys().copied().collect();
         for id in ended {
             if let Some(mut work) = self.work.remove(&id) {

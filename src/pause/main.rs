@@ -5,7 +5,7 @@
 //! [`child`] what its children do before they are containers, [`logger`] the one that writes the logs.
 //!
 //! The embedder has arranged its descriptors: 3 is the connection, 4 the sandbox's own plan, then those that the first
-//! argument has a letter for (`l`istener, `e`mbedder's pidfd, `cgroup.kill`), then the plan's handles.
+//! argument has a letter for (`l`istener, `e`mbedder's pidfd, `cgroup.kill`, `m`aps are written), then the plan's handles.
 #![no_std]
 #![no_main]
 #![no_builtins]
@@ -118,10 +118,28 @@ fn boot(block: *const usize, connection: &Fd) -> core::result::Result<Given, Fai
         embedder: take_if(b'e')?,
         kill: take_if(b'k')?,
     };
+    if let Some(gate) = take_if(b'm')? {
+        wait_for_ids(&gate).map_err(of_pause)?;
+    }
     let plan = walk::plan(plan.raw())?;
     walk::Walk::new(next, plan.header.handles).all(&plan)?;
     kernel::close_from(next);
     Ok(given)
+}
+
+/// We are nobody until somebody outside has mapped our ids; then we become root of our user namespace.
+fn wait_for_ids(gate: &Fd) -> Result<()> {
+    if kernel::read(gate.raw(), &mut [0; 1])? != 1 {
+        return Err(kernel::Errno::ESRCH);
+    }
+    kernel::setgroups(&[])?;
+    kernel::setresgid(0)?;
+    kernel::setresuid(0)?;
+    // The kernel has set it as the sysctl fs.suid_dumpable says.
+    kernel::set_dumpable(false)?;
+    let [effective, permitted, _] = kernel::capget()?;
+    kernel::capset([effective, permitted, 0])?;
+    credentials::ambient(0)
 }
 
 /// Dumpable first: until then another process of the same user could look into us.

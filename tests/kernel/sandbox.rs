@@ -17,7 +17,7 @@ pub(crate) struct TestPod {
 }
 
 /// As root in the host's user namespace, as anybody else in one of its own.
-pub(crate) fn user() -> User {
+pub(crate) fn user() -> User<'static> {
     if nix::unistd::geteuid().is_root() {
         User::Host
     } else {

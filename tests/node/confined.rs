@@ -146,8 +146,8 @@ fn a_profile_of_the_host_is_found_below_its_directory_only() {
         );
         hosted.delete(id);
     }
-    hosted.end();
     std::fs::remove_dir_all(&directory).unwrap();
+    hosted.end();
 }
 
 /// Runs in a container.
@@ -180,7 +180,7 @@ fn ordinary_work() {
 }
 
 /// A copy: an ordinary user's pods need not be able to reach the build folder.
-fn this_program() -> std::fs::File {
+pub(super) fn this_program() -> std::fs::File {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     let memory = memfd_create("work", MFdFlags::MFD_CLOEXEC).unwrap();
     let mut memory = std::fs::File::from(memory);

@@ -26,4 +26,5 @@ mod shared;
 mod termination;
 mod timeline;
 mod turning;
+mod users;
 mod volumes;

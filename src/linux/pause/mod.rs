@@ -10,6 +10,7 @@ mod connection;
 mod cure;
 #[allow(dead_code, unreachable_pub)]
 mod flat;
+mod ids;
 pub mod plan;
 mod spawn;
 mod step;

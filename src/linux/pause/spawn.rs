@@ -3,15 +3,20 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{pipe2, write};
 
 use super::connection::Connection;
 use super::cure;
+use super::ids::map;
 use super::plan::{Namespaces, Plan};
 use crate::linux::process::Process;
-use crate::linux::sys::clone::{Orphan, Stage};
+use crate::linux::sys::clone::{Orphan, Stage, Users};
 use crate::linux::sys::{memfd, socket};
+use crate::linux::user::IdMaps;
 use crate::{Error, Kind, Result};
 
 /// A pod's infrastructure before there is a pod: what [`spawn`] makes.
@@ -22,7 +27,7 @@ pub struct Sandbox<'a> {
     /// The namespaces it gets anew; all others stay the host's. With `PID`, pause is PID 1 and its end is the end of all.
     pub namespaces: Namespaces,
     /// Who it is.
-    pub user: User,
+    pub user: User<'a>,
     /// The cgroup pause lives in from its first instruction on: a directory on a cgroup2 mount.
     pub cgroup: Option<BorrowedFd<'a>>,
     /// What pause does to itself and its namespaces before it takes requests: propagation, lo, host name, sysctls, tmpfs.
@@ -55,14 +60,20 @@ impl Program {
     }
 }
 
+/// So long a pause process that cannot go on may take to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The user pause and its containers are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum User {
+pub enum User<'a> {
     /// The embedder's, in its own user namespace: for root.
     #[default]
     Host,
     /// Root in a user namespace of its own whose only user and group are the embedder's: for everybody else.
     Single,
+    /// Root in a user namespace with these ids. As root any may be mapped; an ordinary user maps those of
+    /// [`IdMaps::ranges`], with `newuidmap` and `newgidmap`, each a process of its own that takes milliseconds.
+    Mapped(&'a IdMaps),
 }
 
 impl<'a> Sandbox<'a> {
@@ -121,10 +132,12 @@ pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
     let (ours, theirs) = socket::pair().map_err(failed("make a socket pair"))?;
     let embedder = sandbox.ephemeral.then(Process::own).transpose()?;
     let embedder = embedder.as_ref().map(|embedder| embedder.as_fd());
+    let gate = Gate::of(sandbox.user)?;
     let optional = [
         ("l", sandbox.listener),
         ("e", embedder),
         ("k", sandbox.kill),
+        ("m", gate.as_ref().map(|gate| gate.reader.as_fd())),
     ];
     let letters = optional.map(|(letter, fd)| if fd.is_some() { letter } else { "" });
     let word = CString::new(letters.concat()).unwrap_or_default();
@@ -134,9 +147,14 @@ pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
         .chain(sandbox.set_up.handles())
         .map(|fd| fd.as_raw_fd())
         .collect();
-    let maps = maps(sandbox.user)?;
+    let own = own_maps(sandbox.user)?;
+    let users = match (&own, &gate) {
+        (Some(maps), _) => Users::Own(maps.each_ref().map(|map| map.as_bytes())),
+        (None, Some(_)) => Users::Later,
+        (None, None) => Users::Host,
+    };
     let mut namespaces = sandbox.namespaces;
-    if maps.is_some() {
+    if sandbox.user != User::Host {
         namespaces = namespaces | Namespaces::USER;
     }
     let orphan = Orphan {
@@ -145,22 +163,53 @@ pub fn spawn(sandbox: &Sandbox<'_>) -> Result<Pause> {
         fds: &fds,
         namespaces: u64::from(namespaces.bits()),
         cgroup: sandbox.cgroup,
-        maps: maps
-            .as_ref()
-            .map(|maps| maps.each_ref().map(|map| map.as_bytes())),
+        users,
     };
     let process = orphan
         .spawn()
         .map_err(|(stage, errno)| explain(stage, errno, namespaces))?;
+    let process = Process::from(process);
+    if let (User::Mapped(maps), Some(gate)) = (sandbox.user, gate) {
+        // If this fails the gate closes, and pause ends.
+        if let Err(error) = map(&process, maps).and_then(move |()| gate.open()) {
+            process.wait(Some(PATIENCE))?;
+            let _ = process.reap();
+            return Err(error);
+        }
+    }
     Ok(Pause {
-        process: Process::from(process),
+        process,
         connection: Connection::over(ours),
     })
 }
 
-/// The lines of `uid_map` and `gid_map`.
-fn maps(user: User) -> Result<Option<[String; 2]>> {
-    if user == User::Host {
+/// Pause waits here until its ids are mapped; nobody at the other end means that they never are.
+struct Gate {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Gate {
+    fn of(user: User<'_>) -> Result<Option<Gate>> {
+        if !matches!(user, User::Mapped(_)) {
+            return Ok(None);
+        }
+        let made = pipe2(OFlag::O_CLOEXEC);
+        let (reader, writer) = made.map_err(|errno| Error::os("make a pipe", errno as i32))?;
+        Ok(Some(Gate { reader, writer }))
+    }
+
+    fn open(self) -> Result<()> {
+        let opened = write(&self.writer, b"1");
+        opened
+            .map(drop)
+            .map_err(|errno| Error::os("let the pod's pause process go on", errno as i32))
+    }
+}
+
+/// The lines of `uid_map` and `gid_map` that pause writes itself.
+fn own_maps(user: User<'_>) -> Result<Option<[String; 2]>> {
+    if user != User::Single {
         return Ok(None);
     }
     // The child shares the caller's memory until it executes, and with it this flag: without it, it may not write its

@@ -25,8 +25,19 @@ pub(crate) struct Orphan<'a> {
     pub(crate) namespaces: u64,
     /// For `CLONE_INTO_CGROUP`.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
-    /// The contents of `uid_map` and `gid_map`, if it has a user namespace of its own.
-    pub(crate) maps: Option<[&'a [u8]; 2]>,
+    /// Who it is, if it has a user namespace of its own.
+    pub(crate) users: Users<'a>,
+}
+
+/// The ids of a new user namespace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Users<'a> {
+    /// There is none.
+    Host,
+    /// The contents of `uid_map` and `gid_map`, which an ordinary user may write for itself.
+    Own([&'a [u8]; 2]),
+    /// They are written from outside, once it runs. Until then it is nobody, and keeps what it may as ambient capabilities.
+    Later,
 }
 
 /// How far it came.
@@ -217,10 +228,14 @@ extern "C" fn run_orphan(shared: *mut Shared<'_>) -> ! {
 fn become_program(shared: &Shared<'_>) -> Result<(), (Stage, i32)> {
     let at = |stage| move |errno| (stage, errno);
     let orphan = shared.orphan;
-    if let Some([uid_map, gid_map]) = orphan.maps {
-        write_file(c"/proc/self/setgroups", b"deny").map_err(at(Stage::Maps))?;
-        write_file(c"/proc/self/uid_map", uid_map).map_err(at(Stage::Maps))?;
-        write_file(c"/proc/self/gid_map", gid_map).map_err(at(Stage::Maps))?;
+    match orphan.users {
+        Users::Host => {}
+        Users::Own([uid_map, gid_map]) => {
+            write_file(c"/proc/self/setgroups", b"deny").map_err(at(Stage::Maps))?;
+            write_file(c"/proc/self/uid_map", uid_map).map_err(at(Stage::Maps))?;
+            write_file(c"/proc/self/gid_map", gid_map).map_err(at(Stage::Maps))?;
+        }
+        Users::Later => keep_capabilities().map_err(at(Stage::Maps))?,
     }
     let program = arrange(orphan).map_err(at(Stage::Descriptors))?;
     check(call(libc::SYS_setsid, [0; 6])).map_err(at(Stage::Session))?;
@@ -292,6 +307,25 @@ fn arrange(orphan: &Orphan<'_>) -> Result<usize, i32> {
         [program + 1, u32::MAX as usize, 0, 0, 0, 0],
     ))?;
     Ok(program)
+}
+
+/// Makes all capabilities of the new user namespace ambient. This changes no id, so the embedder stays as dumpable as it is.
+fn keep_capabilities() -> Result<(), i32> {
+    let header = [0x2008_0522_u32, 0];
+    // Effective, permitted and inheritable; the lower halves, then the upper ones.
+    let mut sets = [0u32; 6];
+    let (header, pointer) = (header.as_ptr() as usize, sets.as_mut_ptr() as usize);
+    check(call(libc::SYS_capget, [header, pointer, 0, 0, 0, 0]))?;
+    (sets[2], sets[5]) = (sets[1], sets[4]);
+    let pointer = sets.as_ptr() as usize;
+    check(call(libc::SYS_capset, [header, pointer, 0, 0, 0, 0]))?;
+    let permitted = u64::from(sets[1]) | u64::from(sets[4]) << 32;
+    for capability in (0..64).filter(|capability| permitted >> capability & 1 == 1) {
+        let (option, raise) = (libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE);
+        let arguments = [option as usize, raise as usize, capability, 0, 0, 0];
+        check(call(libc::SYS_prctl, arguments))?;
+    }
+    Ok(())
 }
 
 fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), i32> {

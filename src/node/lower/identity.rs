@@ -199,9 +199,7 @@ fn can_be_had(users: &IdMaps, uid: u32, gid: u32, groups: &[u32]) -> Result<(), 
         });
     match missing {
         None => Ok(()),
-        Some(why) => Err(config_error(format!(
-            "{why}; leave it out, or run podlife as root"
-        ))),
+        Some(why) => Err(config_error(why)),
     }
 }
 

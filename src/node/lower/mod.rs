@@ -10,6 +10,7 @@ pub(crate) mod seccomp;
 mod volume;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
@@ -22,6 +23,7 @@ use crate::model::resource_sum::ResourceList;
 use crate::model::{Container, Pod, PodOptions};
 use crate::node::rootfs::Rootfs;
 use crate::node::session::{ExecUser, TerminalSize};
+use crate::node::users::View;
 use crate::{Error, Result};
 use identity::Identity;
 use sandbox::Pids;
@@ -35,6 +37,10 @@ pub(crate) struct Ground {
     pub(crate) volumes: Option<PathBuf>,
     /// The ids of the pod's user namespace. `None`: it is the host's.
     pub(crate) users: Option<IdMaps>,
+    /// That namespace, if the host's files must be shown in it with other owners than they have.
+    pub(crate) view: Option<Arc<View>>,
+    /// Why a container cannot have a `/proc` of its own, if it cannot.
+    pub(crate) hidden_proc: Option<Arc<str>>,
     /// Which system calls containers may make.
     pub(crate) seccomp: seccomp::Profiles,
     /// What labels there are.

@@ -1,5 +1,6 @@
 //! What a container sees as its file system.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::{Lowering, create_error, volume};
@@ -120,7 +121,21 @@ fn base(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
                 path: inside(name),
                 mode: 0o755,
             }));
-            let options = overlay(directory, &changes, container.ground.users.is_some())
+            let lower = match &container.ground.view {
+                None => directory.clone(),
+                Some(view) => {
+                    let image = view.host(directory, Attributes::NONE);
+                    let image = OwnedFd::from(image.map_err(create_error)?);
+                    let source = Source::Detached(plan.hand_over(image));
+                    plan.push(Step::Bind {
+                        source,
+                        target: inside("lower"),
+                        attributes: Attributes::NONE,
+                    });
+                    inside("lower")
+                }
+            };
+            let options = overlay(&lower, &changes, container.ground.users.is_some())
                 .map_err(create_error)?;
             plan.push(Step::Filesystem {
                 kind: "overlay".into(),
@@ -205,7 +220,14 @@ fn kernel(plan: &mut Plan, container: &Lowering<'_>, privileged: bool) {
     } else {
         hardened | Attributes::READ_ONLY
     };
-    plan.push(filesystem("proc", "/proc", "", hardened));
+    plan.push(match container.ground.hidden_proc {
+        None => filesystem("proc", "/proc", "", hardened),
+        Some(_) => Step::Bind {
+            source: Source::Host("/proc".into()),
+            target: "/proc".into(),
+            attributes: hardened,
+        },
+    });
     let host_network = container.pod.spec.host_network == Some(true);
     if container.ground.users.is_some() && host_network {
         // A sysfs shows a network namespace; the host's is not this user's to show anew.

@@ -1,6 +1,6 @@
 //! What a pod's pause process does before there are containers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Ground;
 use crate::Result;
@@ -8,6 +8,7 @@ use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Namespaces, Propagation, Step,
 };
 use crate::linux::pause::{Key, Plan, User};
+use crate::linux::user::IdMaps;
 use crate::model::Pod;
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
 use crate::model::hostname::PodHostname;
@@ -85,10 +86,11 @@ pub(crate) fn namespaces(pod: &Pod) -> Namespaces {
 }
 
 /// Who pause is.
-pub(crate) fn user(ground: &Ground) -> User {
-    match ground.users {
-        Some(_) => User::Single,
+pub(crate) fn user(ground: &Ground) -> User<'_> {
+    match &ground.users {
         None => User::Host,
+        Some(maps) if maps.denies_groups() => User::Single,
+        Some(maps) => User::Mapped(maps),
     }
 }
 
@@ -113,6 +115,9 @@ pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
         });
     }
     volumes(&mut plan, pod, ground);
+    if ground.users.as_ref().is_some_and(IdMaps::by_helper) {
+        on_disk(&mut plan, pod, ground);
+    }
     if pod.spec.host_network != Some(true) {
         let fqdn = pod.spec.set_hostname_as_fqdn == Some(true);
         plan.push(Step::Hostname(name.kernel_hostname(fqdn)?.into_owned()));
@@ -177,7 +182,6 @@ fn files(plan: &mut Plan, pod: &Pod, ground: &Ground, name: &PodHostname) -> Res
 
 /// The volumes that are not on disk.
 fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
-    let group = fs_group(pod);
     for volume in &pod.spec.volumes {
         let path = in_scratch(&ground.scratch, &volume.name);
         let mode = match Place::of(volume) {
@@ -194,20 +198,41 @@ fn volumes(plan: &mut Plan, pod: &Pod, ground: &Ground) {
             memory(plan, &path, limit);
         }
         // What is made of objects gets its group with its files.
-        let group = group.filter(|_| Place::of(volume) != Some(Place::Content));
-        plan.extend(group.map(|gid| Step::Owner {
-            path,
-            uid: 0,
-            gid,
-            mode: 0o2777,
-        }));
+        if Place::of(volume) != Some(Place::Content) {
+            plan.extend(owner(pod, ground, path));
+        }
     }
+}
+
+/// Gives a volume to the pod's group. That there is no such group is told with the first container.
+fn owner(pod: &Pod, ground: &Ground, path: PathBuf) -> Option<Step> {
+    let mapped = |gid: &u32| {
+        let users = ground.users.as_ref();
+        users.is_none_or(|users| users.missing_gid(*gid).is_none())
+    };
+    let (uid, gid, mode) = (0, fs_group(pod).filter(mapped)?, 0o2777);
+    Some(Step::Owner {
+        path,
+        uid,
+        gid,
+        mode,
+    })
 }
 
 /// The group that owns the pod's volumes. One that is no id is refused with the first container.
 pub(crate) fn fs_group(pod: &Pod) -> Option<u32> {
     let context = pod.spec.security_context.as_ref()?;
     u32::try_from(context.fs_group?).ok()
+}
+
+/// Volumes on disk whose group is one that the Node is not in.
+fn on_disk(plan: &mut Plan, pod: &Pod, ground: &Ground) {
+    let Some(directory) = &ground.volumes else {
+        return;
+    };
+    let volumes = pod.spec.volumes.iter();
+    let disks = volumes.filter(|volume| Place::of(volume) == Some(Place::Empty));
+    plan.extend(disks.filter_map(|volume| owner(pod, ground, directory.join(&volume.name))));
 }
 
 fn memory(plan: &mut Plan, target: &Path, size: Option<i64>) {

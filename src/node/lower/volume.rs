@@ -1,13 +1,16 @@
 //! Volumes, as a container mounts them.
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
-use super::{Ground, Lowering, config_error};
+use super::{Ground, Lowering, config_error, create_error};
+use crate::Error;
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Attributes, Source, Step};
 use crate::model::environment::sub_path;
 use crate::model::{Volume, VolumeMount};
+use crate::node::users::View;
 use crate::node::volumes::{Place, in_scratch};
 
 /// A volume, or a part of it, and where a container sees it.
@@ -79,20 +82,45 @@ impl Lowering<'_> {
     }
 }
 
+impl Mount {
+    /// Where its process finds it itself.
+    fn source(&self) -> Source {
+        match &self.sub_path {
+            Some(path) => Source::Below {
+                below: self.place.clone(),
+                path: path.into(),
+            },
+            None => Source::Host(self.place.clone()),
+        }
+    }
+
+    /// The same as a mount with the owners that the pod's user namespace has.
+    fn shown(&self, view: &View) -> Result<OwnedFd, Error> {
+        let tree = match &self.sub_path {
+            Some(path) => view.below(&self.place, Path::new(path), self.attributes)?,
+            None => view.host(&self.place, self.attributes)?,
+        };
+        Ok(tree.into())
+    }
+}
+
 /// Adds the container's mounts.
 pub(super) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
     for mount in container.mounts()? {
-        let source = match mount.sub_path {
-            Some(path) => Source::Below {
-                below: mount.place,
-                path: path.into(),
-            },
-            None => Source::Host(mount.place),
-        };
+        let view = container.ground.view.as_ref();
+        let (source, attributes) =
+            match view.filter(|_| !mount.place.starts_with(&container.ground.scratch)) {
+                // Read-only or not: it is decided here, where the right to do so is.
+                Some(view) => {
+                    let shown = mount.shown(view).map_err(create_error)?;
+                    (Source::Detached(plan.hand_over(shown)), Attributes::NONE)
+                }
+                None => (mount.source(), mount.attributes),
+            };
         plan.push(Step::Bind {
             source,
             target: mount.target,
-            attributes: mount.attributes,
+            attributes,
         });
     }
     Ok(())

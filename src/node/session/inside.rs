@@ -57,15 +57,14 @@ impl Resident {
         let plan = self.lowered(host, (container, attempt), |lowering| {
             lowering.inside(&program)
         });
+        let entry = self.entry(cgroup)?;
         let sent = plan
             .map_err(|failure| Error::new(Kind::Invalid, attempted, &*failure.message))
             .and_then(|plan| {
                 let output = |fd: Option<_>| fd.map_or(Output::Null, Output::Fd);
                 let start = Start {
                     target: Some(Key { exec: 0, ..key }),
-                    cgroup: cgroup.as_ref().map_or(pause::Cgroup::Inherit, |cgroup| {
-                        pause::Cgroup::Into(cgroup.as_fd())
-                    }),
+                    cgroup: entry.for_pause(),
                     stdin: ends.stdin.map_or(Input::Null, Input::Fd),
                     stdout: output(ends.stdout),
                     stderr: output(ends.stderr),

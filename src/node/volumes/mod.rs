@@ -9,17 +9,24 @@ mod fill;
 mod host_path;
 mod sub_path;
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::store::make_directory;
+use super::store::{make_directory, remove_tree};
+use crate::linux::Command;
+use crate::linux::user::IdMaps;
 use crate::model::{Pod, StorageMedium, Volume};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 pub use atomic::AtomicDirectory;
 pub(super) use fill::Scratch;
 pub use host_path::check_host_path;
 pub use sub_path::open_sub_path;
+
+/// So long `rm` may take.
+const REMOVAL: Duration = Duration::from_secs(30);
 
 /// Where a volume is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,38 @@ impl Place<'_> {
 /// The part of a pod's scratch file system where its volumes are.
 pub(super) fn in_scratch(scratch: &Path, volume: &str) -> PathBuf {
     scratch.join("volumes").join(volume)
+}
+
+/// Removes a pod's volumes on disk. What is in them may belong to other ids of an ordinary user than its own; then root of a user
+/// namespace that has those ids removes it, with the host's `rm`.
+pub(super) fn remove(directory: &Path, users: Option<&IdMaps>) -> Result<()> {
+    let removed = remove_tree(directory);
+    match users.filter(|users| users.by_helper()) {
+        Some(users) if removed.is_err() => {
+            let words = ["rm", "-rf", "--"].map(OsStr::new);
+            let rm = Command::new(words.into_iter().chain([directory.as_os_str()])).users(users);
+            rm.spawn()?.wait(REMOVAL)?;
+            remove_tree(directory)
+        }
+        _ => removed,
+    }
+}
+
+/// Whether the Node can make a pod's volumes where root of the host is nobody.
+///
+/// # Errors
+/// [`Kind::Unsupported`]: one is made of files that the Node writes.
+pub(super) fn can_be_separate(pod: &Pod) -> Result<()> {
+    let mut volumes = pod.spec.volumes.iter();
+    match volumes.find(|volume| Place::of(volume) == Some(Place::Content)) {
+        None => Ok(()),
+        Some(volume) => Err(Error::new(
+            Kind::Unsupported,
+            format!("make the volume {} for a pod with hostUsers: false", volume.name),
+            "volumes of ConfigMaps, Secrets and fields cannot be written in a user namespace of root's yet",
+        )
+        .cure("pass the values as environment, or leave hostUsers out")),
+    }
 }
 
 /// Makes the emptyDir volumes of a pod that are not there yet: open to everybody, as the kubelet's are, in a directory that

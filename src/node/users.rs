@@ -1,0 +1,132 @@
+//! The user namespaces of pods: which ids each has, and how its volumes are seen in there.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::linux::mount::{Attributes, Beneath, Depth, Tree};
+use crate::linux::namespace::{Namespace, NamespaceKind};
+use crate::linux::process::Process;
+use crate::linux::user::{IdMap, IdMaps};
+use crate::{Error, Kind, Result};
+
+/// How many ids a pod has, as with the kubelet.
+const LENGTH: u32 = 65_536;
+
+/// The ids of the host that pods with `hostUsers: false` may have. No two of a Node have the same.
+#[derive(Debug)]
+pub(super) struct Pool {
+    all: Range<u32>,
+    taken: BTreeSet<u32>,
+}
+
+impl Pool {
+    /// Beyond those of accounts, and of the ranges that `useradd` gives out; 4,096 pods.
+    pub(super) const USUAL: Range<u32> = 0x4000_0000..0x5000_0000;
+
+    pub(super) fn new(all: Range<u32>) -> Pool {
+        Pool {
+            all,
+            taken: BTreeSet::new(),
+        }
+    }
+
+    /// The first that are free.
+    pub(super) fn take(&mut self) -> Result<IdMap> {
+        let starts = self.all.clone().step_by(LENGTH as usize);
+        let fits = |first: &u32| self.all.end - first >= LENGTH && !self.taken.contains(first);
+        let first = starts.into_iter().find(fits).ok_or_else(|| {
+            let attempt = "give the pod users of its own";
+            Error::new(Kind::Exhausted, attempt, "all ids for pods are taken")
+                .cure("name more with NodeOptions::pod_ids, or end other pods first")
+        })?;
+        Ok(self.keep(first))
+    }
+
+    /// Those that a pod has already.
+    pub(super) fn keep(&mut self, first: u32) -> IdMap {
+        self.taken.insert(first);
+        IdMap {
+            inside: 0,
+            outside: first,
+            count: LENGTH,
+        }
+    }
+
+    pub(super) fn give_back(&mut self, ids: &IdMap) {
+        self.taken.remove(&ids.outside);
+    }
+}
+
+/// As users and groups.
+pub(super) fn both(ids: IdMap) -> IdMaps {
+    IdMaps::new([ids], [ids])
+}
+
+/// The ids that a pause process of before was given.
+pub(super) fn of(process: &Process) -> Result<Option<u32>> {
+    let Some(pid) = process.pid()? else {
+        return Ok(None);
+    };
+    let path = format!("/proc/{pid}/uid_map");
+    let text =
+        std::fs::read_to_string(&path).map_err(|why| Error::io(format!("read {path}"), why))?;
+    let mut words = text.split_whitespace().map(str::parse);
+    let first = words.nth(1).and_then(|first| first.ok());
+    Ok(first.filter(|_| words.next() == Some(Ok(LENGTH))))
+}
+
+/// A pod's user namespace, to show files of the host in: what root owns out here, root owns in there.
+#[derive(Debug)]
+pub(crate) struct View(Namespace);
+
+impl View {
+    pub(super) fn of(pause: &Process) -> Result<View> {
+        Namespace::of(pause, NamespaceKind::User).map(View)
+    }
+
+    /// A directory or file of the host.
+    pub(crate) fn host(&self, path: &Path, attributes: Attributes) -> Result<Tree> {
+        self.map(Tree::copy(path, Depth::All)?, path, attributes)
+    }
+
+    /// What is at `path` below a directory of the host, whatever links there are.
+    pub(crate) fn below(&self, below: &Path, path: &Path, attributes: Attributes) -> Result<Tree> {
+        let file = Beneath::open(below)?.look_up(path)?;
+        self.map(
+            Tree::copy_of(file, Depth::All)?,
+            &below.join(path),
+            attributes,
+        )
+    }
+
+    fn map(&self, tree: Tree, path: &Path, attributes: Attributes) -> Result<Tree> {
+        tree.map_ids(&self.0, Depth::All).map_err(|error| {
+            let attempt = format!("show {} to a pod with hostUsers: false", path.display());
+            Error::caused(Kind::Unsupported, attempt, error).cure(
+                "use a file system that can map ids (ext4, xfs, btrfs 5.15, overlay 5.19, tmpfs 6.3), all mounts below it too",
+            )
+        })?;
+        if attributes != Attributes::NONE {
+            tree.set(attributes, Depth::All)?;
+        }
+        Ok(tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pods_have_the_same_ids() {
+        let mut ids = Pool::new(1 << 20..(1 << 20) + 3 * LENGTH - 1);
+        assert_eq!(ids.keep(1 << 20).outside, 1 << 20);
+        let second = ids.take().unwrap();
+        assert_eq!((second.outside, second.count), ((1 << 20) + LENGTH, LENGTH));
+        // The third would end beyond them.
+        assert_eq!(ids.take().unwrap_err().kind(), Kind::Exhausted);
+        ids.give_back(&second);
+        assert_eq!(ids.take().unwrap(), second);
+    }
+}
