@@ -70,15 +70,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     let identity = found
         .pause
         .filter(|pause| same_boot && pause.boot == host.boot);
-    let mut connected = match identity {
-        Some(identity) => {
-            reconnect(&found.files.socket(), &identity)?.map(|pause| (pause, identity))
-        }
-        None => {
-            end_unknown(&found.files.socket())?;
-            None
-        }
-    };
+    let mut connected = connect(&found.files.socket(), identity)?;
     let (mut sandbox, mut known) = match &mut connected {
         Some((pause, _)) => (
             SandboxVerdict::Running { ip: None },
@@ -147,6 +139,17 @@ fn has_log(
     state.log(id, &name, container.name(), count).exists()
 }
 
+/// The pause process that was written down, if it still runs; one that was not is ended.
+fn connect(
+    socket: &Path,
+    written: Option<Identity>,
+) -> Result<Option<(Pause, Identity)>> {
+    match written {
+        Some(identity) => Ok(reconnect(socket, &identity)?.map(|pause| (pause, identity))),
+        None => end_unknown(socket).map(|()| None),
+    }
+}
+
 /// Ends a pause process that nobody knows: its embedder was killed between starting it and writing down which it is.
 fn end_unknown(socket: &Path) -> Result<()> {
     match Connection::find(socket) {
@@ -166,7 +169,7 @@ fn end(mut pause: Pause) -> Result<()> {
 }
 
 /// The pause process, unless it has ended. One that lives but cannot be reached is of no use to anyone, and is ended.
-fn reconnect(socket: &Path, identity: &crate::linux::process::Identity) -> Result<Option<Pause>> {
+fn reconnect(socket: &Path, identity: &Identity) -> Result<Option<Pause>> {
     match Connection::reconnect(socket, identity) {
         Ok(pause) => Ok(Some(pause)),
         Err(_) => {
