@@ -6,7 +6,8 @@ use super::lower::sandbox::Pids;
 use super::{Node, lower};
 use crate::lifecycle::PodOptions;
 use crate::linux::namespace::Namespaces;
-use crate::linux::pause::{Plan, User};
+use crate::linux::pause::Plan;
+use crate::linux::user::IdMaps;
 use crate::model::{Pod, Valid};
 use crate::{Error, Kind, Result};
 
@@ -16,8 +17,8 @@ use crate::{Error, Kind, Result};
 pub struct PodPlan {
     /// Those that the pod's pause process gets anew, and its containers share.
     pub namespaces: Namespaces,
-    /// Who pause is, and with it the containers.
-    pub user: User,
+    /// The ids of the user namespace they are in. `None`: it is the host's.
+    pub users: Option<IdMaps>,
     /// What pause does before there are containers.
     pub sandbox: Plan,
     /// The PID 1 of the containers, if they share a PID namespace.
@@ -37,8 +38,10 @@ impl PodPlan {
 impl fmt::Display for PodPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "sandbox:")?;
-        if self.user == User::Single {
-            writeln!(f, "new user namespace, with one user and one group")?;
+        if let Some(users) = &self.users {
+            let [uids, gids] =
+                [users.uid_map(), users.gid_map()].map(|map| map.replace('\n', ", "));
+            writeln!(f, "new user namespace: users {uids}, groups {gids}")?;
         }
         writeln!(f, "new namespaces:{}", self.namespaces)?;
         write!(f, "{}", self.sandbox)?;
@@ -52,7 +55,8 @@ impl fmt::Display for PodPlan {
 }
 
 impl Node {
-    /// What would be done for a pod and each of its containers. Nothing is changed. Volumes are those of an ephemeral Node.
+    /// What would be done for a pod and each of its containers. Nothing is changed. Volumes are those of an ephemeral Node;
+    /// what a pod with `hostUsers: false` sees of the host is shown without the change of its owners.
     ///
     /// ```
     /// use podlife::Node;
@@ -69,7 +73,9 @@ impl Node {
     /// # Errors
     /// The manifest cannot be met here: an image that is absent, a user that does not exist, a volume of an unknown kind.
     pub fn plan(&self, pod: &Valid<Pod>) -> Result<PodPlan> {
-        let ground = self.host.ground(None);
+        let separate = self.host.separates(pod);
+        let ids = separate.then(|| self.host.pool.free()).transpose()?;
+        let ground = self.host.ground_with(None, ids, None);
         let options = PodOptions::of(pod)?;
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
@@ -98,8 +104,8 @@ impl Node {
         });
         Ok(PodPlan {
             namespaces: lower::sandbox::namespaces(pod),
-            user: lower::sandbox::user(&ground),
             sandbox: lower::sandbox::plan(pod, &ground)?,
+            users: ground.users.clone(),
             reaper: (Pids::of(pod) == Pids::Shared).then(lower::sandbox::reaper),
             containers: plans.collect::<Result<_>>()?,
         })

@@ -113,7 +113,7 @@ impl Resident {
         };
         let spawned = pause::spawn(&pause::Sandbox {
             namespaces: lower::sandbox::namespaces(&self.pod),
-            user: lower::sandbox::user(&ground),
+            user: pause::User::of(ground.users.as_ref()),
             cgroup: cgroup.as_ref().map(AsFd::as_fd),
             listener: listener.as_ref().map(AsFd::as_fd),
             program: Some(&host.program),
@@ -121,9 +121,12 @@ impl Resident {
             ..pause::Sandbox::new(&plan)
         })?;
         // With a listener it would outlive the connection, and nobody would know of it.
-        let (identity, token) = self.see(&spawned).and_then(|()| self.know(host, &spawned)).inspect_err(|_| {
-            let _ = spawned.process.signal(Signal::KILL);
-        })?;
+        let (identity, token) = self
+            .see(&spawned)
+            .and_then(|()| self.know(host, &spawned))
+            .inspect_err(|_| {
+                let _ = spawned.process.signal(Signal::KILL);
+            })?;
         let creating = Some((ticket, plan));
         self.sandbox = Some(Sandbox {
             attempt,

@@ -31,8 +31,13 @@ impl Pool {
         }
     }
 
-    /// The first that are free.
     pub(super) fn take(&mut self) -> Result<IdMap> {
+        let first = self.free()?.outside;
+        Ok(self.keep(first))
+    }
+
+    /// The first that are free.
+    pub(super) fn free(&self) -> Result<IdMap> {
         let starts = self.all.clone().step_by(LENGTH as usize);
         let fits = |first: &u32| self.all.end - first >= LENGTH && !self.taken.contains(first);
         let first = starts.into_iter().find(fits).ok_or_else(|| {
@@ -40,21 +45,25 @@ impl Pool {
             Error::new(Kind::Exhausted, attempt, "all ids for pods are taken")
                 .cure("name more with NodeOptions::pod_ids, or end other pods first")
         })?;
-        Ok(self.keep(first))
+        Ok(from(first))
     }
 
     /// Those that a pod has already.
     pub(super) fn keep(&mut self, first: u32) -> IdMap {
         self.taken.insert(first);
-        IdMap {
-            inside: 0,
-            outside: first,
-            count: LENGTH,
-        }
+        from(first)
     }
 
     pub(super) fn give_back(&mut self, ids: &IdMap) {
         self.taken.remove(&ids.outside);
+    }
+}
+
+fn from(first: u32) -> IdMap {
+    IdMap {
+        inside: 0,
+        outside: first,
+        count: LENGTH,
     }
 }
 

@@ -48,7 +48,7 @@ fn failing_at(plan: &Plan, at: usize) -> Plan {
 fn sandbox(plan: &PodPlan) -> Sandbox<'_> {
     Sandbox {
         namespaces: plan.namespaces,
-        user: plan.user,
+        user: podlife::linux::pause::User::of(plan.users.as_ref()),
         ephemeral: true,
         ..Sandbox::new(&plan.sandbox)
     }

@@ -76,6 +76,17 @@ pub enum User<'a> {
     Mapped(&'a IdMaps),
 }
 
+impl<'a> User<'a> {
+    /// Root of a user namespace with these ids; the host's, without.
+    pub fn of(users: Option<&'a IdMaps>) -> User<'a> {
+        match users {
+            None => User::Host,
+            Some(maps) if maps.denies_groups() => User::Single,
+            Some(maps) => User::Mapped(maps),
+        }
+    }
+}
+
 impl<'a> Sandbox<'a> {
     /// A sandbox with nothing of its own.
     pub fn new(set_up: &'a Plan) -> Sandbox<'a> {

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Namespaces, Propagation, Step,
 };
-use crate::linux::pause::{Key, Plan, User};
+use crate::linux::pause::{Key, Plan};
 use crate::linux::user::IdMaps;
 use crate::model::Pod;
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
@@ -83,15 +83,6 @@ pub(crate) fn namespaces(pod: &Pod) -> Namespaces {
         | own(spec.host_network, Namespaces::UTS)
         | own(spec.host_ipc, Namespaces::IPC)
         | own(spec.host_pid, Namespaces::PID)
-}
-
-/// Who pause is.
-pub(crate) fn user(ground: &Ground) -> User<'_> {
-    match &ground.users {
-        None => User::Host,
-        Some(maps) if maps.denies_groups() => User::Single,
-        Some(maps) => User::Mapped(maps),
-    }
 }
 
 /// Its steps.
