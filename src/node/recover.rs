@@ -140,10 +140,7 @@ fn has_log(
 }
 
 /// The pause process that was written down, if it still runs; one that was not is ended.
-fn connect(
-    socket: &Path,
-    written: Option<Identity>,
-) -> Result<Option<(Pause, Identity)>> {
+fn connect(socket: &Path, written: Option<Identity>) -> Result<Option<(Pause, Identity)>> {
     match written {
         Some(identity) => Ok(reconnect(socket, &identity)?.map(|pause| (pause, identity))),
         None => end_unknown(socket).map(|()| None),
