@@ -1,11 +1,11 @@
 //! Processes in a container beside its own, of probes, hooks and sessions: their start, their end, and how they are killed
 //! with all that came of them.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use crate::lifecycle::ContainerIndex;
 use crate::linux::descendants::Descendants;
-use crate::linux::pause::{self, Input, Key, Output, Plan, Request, Start};
+use crate::linux::pause::{Input, Key, Output, Plan, Request, Start};
 use crate::linux::process::Process;
 use crate::linux::{Clock, Signal};
 use crate::node::host::{Due, Host};
@@ -77,7 +77,7 @@ impl Resident {
                 Ok(plan)
             });
         match &sent {
-            Ok(_) if cgroup.is_none() => drop(self.kin.insert(key, Kin::Starting)),
+            Ok(_) if program.subreaper => drop(self.kin.insert(key, Kin::Starting)),
             Ok(_) => {}
             Err(_) => self.remove_exec_cgroup(host, key),
         }
