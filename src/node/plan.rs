@@ -96,6 +96,7 @@ impl Node {
                 allocatable: &self.host.allocatable,
                 options: &options,
                 attempt: 0,
+                own: None,
             };
             let plan = lowering.container();
             let plan =

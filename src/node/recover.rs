@@ -327,6 +327,7 @@ impl Resident {
                     attempt: attempt.number,
                     starting: None,
                     log,
+                    environment: None,
                     identity: identity.map(|(_, identity)| identity.clone()),
                     exit: None,
                 });

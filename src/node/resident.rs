@@ -215,6 +215,7 @@ impl Resident {
         let rootfs =
             rootfs.ok_or_else(|| config_error(format!("the image {} is absent", site.image)))?;
         let ground = self.ground(host);
+        let run = site.runs.iter().find(|run| run.attempt == attempt);
         of(&Lowering {
             pod: &self.pod,
             spec,
@@ -224,6 +225,7 @@ impl Resident {
             allocatable: &host.allocatable,
             options: &self.options,
             attempt,
+            own: run.and_then(|run| run.environment.as_ref()),
         })
     }
 

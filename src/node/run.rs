@@ -12,6 +12,7 @@ use crate::lifecycle::{ContainerIndex, Exit, Failure, Outcome, Ticket};
 use crate::linux::pause::plan::Namespaces;
 use crate::linux::pause::{self, Input, Plan, Request, Start};
 use crate::linux::process::Identity;
+use crate::model::environment::Environment;
 use crate::time::Mono;
 use crate::{Error, Result};
 
@@ -22,6 +23,8 @@ pub(super) struct Run {
     /// Its start, while that is not answered; for its sentence, should it fail.
     pub(super) starting: Option<(Ticket, Plan)>,
     pub(super) log: Log,
+    /// The variables it was started with; objects may have changed since. Not known of one that an earlier Node started.
+    pub(super) environment: Option<Environment>,
     /// Its process, once that runs.
     pub(super) identity: Option<Identity>,
     /// How it ended, as long as its output has not.
@@ -57,7 +60,10 @@ impl Resident {
         let refused = |error: Error| Failure::new("CreateContainerError", error.to_string());
         self.fill_volumes(host)
             .map_err(|why| Failure::new("CreateContainerError", why))?;
-        self.make_sub_paths(host, index)?;
+        self.make_sub_paths(host, index, attempt)?;
+        let environment = self.lowered(host, (index, attempt), |lowering| {
+            lowering.own_environment()
+        })?;
         let plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
         let spec = self.spec(index);
         let terminal = spec.is_some_and(|spec| spec.tty == Some(true));
@@ -91,6 +97,7 @@ impl Resident {
                 attempt,
                 starting: Some((ticket, plan)),
                 log,
+                environment: Some(environment),
                 identity: None,
                 exit: None,
             });

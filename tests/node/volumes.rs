@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use podlife::model::{ConfigMap, ContainerStatus, Secret};
-use podlife::node::{Delete, Node, Until};
+use podlife::node::{Delete, Exec, Node, Until};
 use serde_json::{Value, json};
 
 use super::before::{self, Before};
@@ -151,6 +151,28 @@ fn an_environment_is_made_of_objects_when_they_are_there() {
     hosted.node.handle().put(word("xyzzy"));
     hosted.wait(id, Until::Finished);
     assert_eq!(hosted.logs(id, "main"), "xyzzy unset blue 7\n");
+    hosted.delete(id);
+    hosted.end();
+}
+
+/// A command in a container, and so an exec probe, has what the container was started with, whatever became of the objects.
+#[test]
+fn an_environment_does_not_change_under_a_container() {
+    let mut hosted = Hosted::ephemeral();
+    hosted.node.put(settings("blue")).unwrap();
+    let env = json!({ "envFrom": [{ "configMapRef": { "name": "settings" } }] });
+    let main = with(shell("main", "exec sleep 1000"), env);
+    let id = hosted.create(&pod("stays", "Never", json!([main])));
+    hosted.wait(id, Until::Ready);
+    let colour = |hosted: &mut Hosted| {
+        let echo = Exec::new(["sh", "-c", "echo $colour"]);
+        let output = hosted.node.output(id, "main", echo, LONG).unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    hosted.node.put(settings("red")).unwrap();
+    assert_eq!(colour(&mut hosted), "blue\n");
+    assert!(hosted.node.remove(&settings("").into()).unwrap());
+    assert_eq!(colour(&mut hosted), "blue\n");
     hosted.delete(id);
     hosted.end();
 }

@@ -15,19 +15,7 @@ const LOOPBACK: &str = "127.0.0.1";
 impl Lowering<'_> {
     /// Variables by name: the runtime's, over them the image's, over them the container's.
     pub(super) fn environment(&self, home: &str) -> Result<Environment, Failure> {
-        let addresses = [LOOPBACK.to_owned()];
-        let sources = EnvironmentSources {
-            pod: self.pod,
-            addresses: Addresses {
-                pod: &addresses,
-                host: &addresses,
-            },
-            objects: self.objects,
-            allocatable: self.allocatable,
-        };
-        let own = sources
-            .environment(self.spec)
-            .map_err(|error| config_error(error.to_string()))?;
+        let own = self.own_environment()?;
         let hostname = PodHostname::of(self.pod, super::sandbox::CLUSTER_DOMAIN);
         let hostname = hostname.map(|name| name.hostname).unwrap_or_default();
         let runtime = [
@@ -44,6 +32,26 @@ impl Lowering<'_> {
             &runtime.into_iter().chain(image).collect::<Vec<_>>(),
             own,
         ))
+    }
+
+    /// What the manifest says: of an attempt that runs, as it was when that was started.
+    pub(crate) fn own_environment(&self) -> Result<Environment, Failure> {
+        if let Some(own) = self.own {
+            return Ok(own.clone());
+        }
+        let addresses = [LOOPBACK.to_owned()];
+        let sources = EnvironmentSources {
+            pod: self.pod,
+            addresses: Addresses {
+                pod: &addresses,
+                host: &addresses,
+            },
+            objects: self.objects,
+            allocatable: self.allocatable,
+        };
+        sources
+            .environment(self.spec)
+            .map_err(|error| config_error(error.to_string()))
     }
 
     /// `command` in place of the image's entry point, and `args`; with `$(NAME)` expanded.

@@ -141,6 +141,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) options: &'a PodOptions,
     /// The number of the container's attempt.
     pub(crate) attempt: u32,
+    /// The variables with which that was started, if it was and they are known.
+    pub(crate) own: Option<&'a Environment>,
 }
 
 impl Lowering<'_> {

@@ -106,8 +106,9 @@ impl Resident {
         &self,
         host: &Host,
         index: ContainerIndex,
+        attempt: u32,
     ) -> Result<(), Failure> {
-        let parts = self.lowered(host, (index, 0), |lowering| {
+        let parts = self.lowered(host, (index, attempt), |lowering| {
             let parts = lowering.mounts()?.into_iter();
             Ok(parts
                 .filter_map(|mount| Some((mount.place, mount.sub_path?)))
