@@ -34,7 +34,7 @@ pub struct Copy {
     attempt: String,
 }
 
-/// What a [`Copy`] has done.
+/// What a [`Copy`](struct@Copy) has done.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
