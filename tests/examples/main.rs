@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod podctl;
 mod run;
 
 use run::{ANY, Folder, Run, pod, text};

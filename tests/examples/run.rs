@@ -230,7 +230,7 @@ fn root() -> PathBuf {
 }
 
 /// `cargo test` builds the examples next to the tests.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests
         .parent()

@@ -1,0 +1,126 @@
+//! What client and server say to each other: a request of one line of JSON, then frames both ways.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+/// A command line, taken apart.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) verb: String,
+    pub(crate) words: Vec<String>,
+    /// Without their dashes; those without a value have an empty one.
+    pub(crate) flags: BTreeMap<String, String>,
+    /// What follows `--`.
+    pub(crate) command: Vec<String>,
+}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Stdin = 1,
+    Stdout = 2,
+    Stderr = 3,
+    /// Two big-endian numbers: rows and columns.
+    Resize = 4,
+    /// One byte; the last frame there is.
+    Exit = 5,
+}
+
+const FLAGS_WITH_VALUE: [&str; 7] = ["c", "o", "n", "tail", "grace-period", "socket", "state"];
+/// A frame is no larger.
+pub(crate) const PAYLOAD_MAX: usize = 64 << 10;
+
+impl Request {
+    /// `-it` is `-i -t`; `-o json`, `-o=json` and `--tail=5` are what they are everywhere.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Request {
+        let mut request = Request::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(word) = arguments.next() {
+            if word == "--" {
+                request.command.extend(arguments.by_ref());
+            } else if let Some(long) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+                let flag = long.trim_start_matches('-');
+                let (name, value) = match flag.split_once('=') {
+                    Some((name, value)) => (name, Some(value.to_owned())),
+                    None => (flag, None),
+                };
+                if FLAGS_WITH_VALUE.contains(&name) {
+                    let value = value.or_else(|| arguments.next()).unwrap_or_default();
+                    request.flags.insert(name.into(), value);
+                } else if long.starts_with('-') {
+                    request.flags.insert(name.into(), String::new());
+                } else {
+                    let letters = name.chars().map(|letter| (letter.into(), String::new()));
+                    request.flags.extend(letters);
+                }
+            } else if request.verb.is_empty() {
+                request.verb = word;
+            } else {
+                request.words.push(word);
+            }
+        }
+        request
+    }
+
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.contains_key(flag)
+    }
+
+    pub(crate) fn send(&self, mut to: impl Write) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        to.write_all(&line)
+    }
+
+    pub(crate) fn receive(from: impl Read) -> io::Result<Request> {
+        let mut line = Vec::new();
+        // Byte by byte: what follows the line belongs to somebody else.
+        io::BufReader::with_capacity(1, from.take(1 << 20)).read_until(b'\n', &mut line)?;
+        Ok(serde_json::from_slice(&line)?)
+    }
+}
+
+pub(crate) fn send(mut to: impl Write, frame: Frame, payload: &[u8]) -> io::Result<()> {
+    for piece in payload.chunks(PAYLOAD_MAX) {
+        send_one(&mut to, frame, piece)?;
+    }
+    if payload.is_empty() {
+        send_one(&mut to, frame, payload)?;
+    }
+    Ok(())
+}
+
+fn send_one(to: &mut impl Write, frame: Frame, payload: &[u8]) -> io::Result<()> {
+    let mut bytes = vec![frame as u8];
+    bytes.extend((payload.len() as u32).to_be_bytes());
+    bytes.extend(payload);
+    to.write_all(&bytes)
+}
+
+/// None at the end of the connection.
+pub(crate) fn receive(mut from: impl Read) -> io::Result<Option<(Frame, Vec<u8>)>> {
+    let mut head = [0; 5];
+    if let Err(why) = from.read_exact(&mut head) {
+        return match why.kind() {
+            io::ErrorKind::UnexpectedEof => Ok(None),
+            _ => Err(why),
+        };
+    }
+    let frame = match head[0] {
+        1 => Frame::Stdin,
+        2 => Frame::Stdout,
+        3 => Frame::Stderr,
+        4 => Frame::Resize,
+        5 => Frame::Exit,
+        other => return Err(io::Error::other(format!("there is no frame {other}"))),
+    };
+    let size = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    if size > PAYLOAD_MAX {
+        return Err(io::Error::other(format!("a frame of {size} bytes")));
+    }
+    let mut payload = vec![0; size];
+    from.read_exact(&mut payload)?;
+    Ok(Some((frame, payload)))
+}
