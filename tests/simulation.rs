@@ -28,6 +28,8 @@ mod life;
 mod many;
 #[path = "simulation/outputs.rs"]
 mod outputs;
+#[path = "simulation/resizes.rs"]
+mod resizes;
 #[path = "simulation/shown.rs"]
 mod shown;
 #[path = "simulation/starts.rs"]
@@ -122,6 +124,11 @@ const FAULTS: &[(Fault, &[Checker], u64)] = &[
     (
         Fault::TerminalLeft,
         &[Checker::TerminalLeft, Checker::StartAfterTerminal],
+        200,
+    ),
+    (
+        Fault::ResizeForgotten,
+        &[Checker::ResizeShown, Checker::ResizeLost],
         200,
     ),
 ];

@@ -200,6 +200,7 @@ impl World {
             Action::StopSandbox { .. }
             | Action::Acknowledge { .. }
             | Action::Remove { .. }
+            | Action::Resize { .. }
             | Action::Teardown => self.answer(ticket, SOON, Outcome::Done),
         }
     }

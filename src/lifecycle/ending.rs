@@ -87,6 +87,7 @@ impl PodMachine {
             strict,
         });
         self.record.rebuild = false;
+        self.forget_resize();
         self.notify(Change::Terminating(cause));
         self.timers.disarm(Due::Pod(PodTimer::ActiveDeadline));
         self.timers.disarm(Due::Pod(PodTimer::Retry));

@@ -33,4 +33,6 @@ pub enum Fault {
     LateTicket,
     /// A finished pod is started again.
     TerminalLeft,
+    /// Resources that a changed manifest wants count as applied.
+    ResizeForgotten,
 }

@@ -41,12 +41,15 @@ pub enum Input {
     Delete(Deletion),
     /// End the pod as Failed, but keep it: a node under pressure or shutting down.
     Evict(Eviction),
-    /// The manifest changed: images, containers added or removed, the active deadline. The driver has checked that this
-    /// may change, and has written it.
+    /// The manifest changed: images, resources, containers added or removed, the active deadline. The driver has checked
+    /// that [this may change](crate::model::Pod::check_update), and has written it.
     Update(#[serde(with = "super::history::valid_pod")] Valid<Pod>),
     /// What a start waited for may be there now: a volume's source, a ConfigMap, a Secret. What failed for lack of one
     /// is tried again at once; back-off is not shortened.
     Retry,
+    /// End this container, or all regular ones and sidecars, and start what ended again, whatever its restart policy and
+    /// back-off.
+    Restart(Option<ContainerIndex>),
     /// A condition that is not the kubelet's own: what readiness gates wait for. One of the kubelet's types is ignored.
     Condition(PodCondition),
 }

@@ -9,6 +9,7 @@ use super::outbox::Outbox;
 use super::output::{Change, ContainerChange, ContainerIndex, Output, Ticket};
 use super::probing::Probes;
 use super::record::{ContainerRecord, Record, SandboxRecord};
+use super::resizing::ResizeStep;
 use super::rules::image_pull::{PullPolicy, pull_policy};
 use super::rules::plan::Plan;
 use super::rules::shape::{ContainerView, Shape};
@@ -73,6 +74,7 @@ pub struct PodMachine {
     pub(super) containers: Vec<Live>,
     pub(super) sandbox: SandboxStep,
     pub(super) teardown: Option<Ticket>,
+    pub(super) resize: ResizeStep,
     pub(super) removals: Vec<Removal>,
     /// When this process began to probe.
     pub(super) probing_since: Mono,
@@ -103,6 +105,8 @@ pub(super) struct Live {
     pub(super) since: Mono,
     pub(super) pull: PullPolicy,
     pub(super) probes: Probes,
+    /// The attempt whose cgroup the resize under way writes.
+    pub(super) resizing: Option<u32>,
 }
 
 impl Live {
@@ -114,6 +118,7 @@ impl Live {
             since: Mono::ZERO,
             pull: pull_policy(pod, view),
             probes,
+            resizing: None,
         }
     }
 
@@ -161,6 +166,7 @@ impl PodMachine {
             active_deadline: shape
                 .active_deadline
                 .map(|seconds| now.mono + whole_seconds(seconds)),
+            resizing: None,
             status: PodStatus {
                 conditions: Vec::with_capacity(CONDITIONS),
                 ..PodStatus::default()
@@ -241,6 +247,7 @@ impl PodMachine {
             containers,
             sandbox: SandboxStep::Idle,
             teardown: None,
+            resize: ResizeStep::Idle,
             removals: Vec::new(),
             probing_since: now.mono,
             now,
@@ -282,6 +289,7 @@ impl PodMachine {
             Input::Evict(eviction) => self.evict(eviction),
             Input::Update(pod) => self.update(pod),
             Input::Retry => self.retry(),
+            Input::Restart(container) => self.restart(container.map(ContainerIndex::as_usize)),
             Input::Condition(condition) => self.set_condition(condition),
         }
     }
@@ -296,6 +304,9 @@ impl PodMachine {
         }
         if self.teardown == Some(ticket) {
             return self.torn_down(outcome);
+        }
+        if let Some(resized) = self.resize_done(ticket, &outcome) {
+            return resized;
         }
         if let Some(place) = self
             .removals
@@ -346,7 +357,7 @@ impl PodMachine {
 
     fn fire(&mut self, due: Due) -> bool {
         match due {
-            Due::Pod(PodTimer::Retry) => true,
+            Due::Pod(PodTimer::Retry | PodTimer::Resize) => true,
             Due::Pod(PodTimer::ActiveDeadline) => self.deadline_exceeded(),
             Due::Pod(PodTimer::Persist) => {
                 self.write_is_due();

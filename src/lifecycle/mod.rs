@@ -21,6 +21,7 @@ mod planning;
 mod probing;
 mod publish;
 pub mod record;
+mod resizing;
 mod restore;
 pub mod rules;
 mod sandboxing;
@@ -43,7 +44,7 @@ pub use input::{
 pub use machine::PodMachine;
 pub use output::{
     Action, Cause, Change, ContainerChange, ContainerIndex, Hook, ImageStep, KillReason, Output,
-    ProbeKind, SandboxChange, Signal, Ticket,
+    ProbeKind, ResizeChange, ResizeStep, SandboxChange, Signal, Ticket,
 };
 pub use record::{ContainerRecord, List, Record};
 pub use state::State;

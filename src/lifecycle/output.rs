@@ -133,6 +133,11 @@ pub enum Action {
         /// Which attempt.
         attempt: u32,
     },
+    /// See to the pod's resources.
+    Resize {
+        /// Grant them, or apply them.
+        step: ResizeStep,
+    },
     /// Release what the finished pod still holds: volumes, cgroups, its directory (not its logs).
     Teardown,
 }
@@ -145,6 +150,18 @@ pub enum ImageStep {
     Inspect,
     /// Fetch it. Answer: `Done` or `Failed` (`ErrImagePull`, …).
     Pull,
+}
+
+/// What to do about resources that changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeStep {
+    /// Say whether this host can give the pod what its manifest wants. Answer: `Done`, or `Failed` with the reason
+    /// `Infeasible` (never) or `Deferred` (not now: asked again).
+    Allocate,
+    /// Bring the pod's cgroup, and those of its running containers that need no restart for it
+    /// ([`resize`](super::rules::resize::resize)), to what is [allocated](super::ContainerRecord::allocated), in the
+    /// [right order](super::rules::resize::resize_steps). Answer: `Done`, or `Failed`: tried again.
+    Apply,
 }
 
 /// A lifecycle hook.
@@ -201,6 +218,8 @@ pub enum Change {
         /// What happened to it.
         change: ContainerChange,
     },
+    /// Its resources.
+    Resize(ResizeChange),
     /// The pod is being ended.
     Terminating(Cause),
     /// Nothing of it runs any more.
@@ -226,6 +245,21 @@ pub enum SandboxChange {
     Changed,
     /// It was stopped.
     Stopped,
+}
+
+/// What happened to resources that changed. The names are those of the kubelet's events, `ResizeStarted` and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeChange {
+    /// This host never has so much.
+    Infeasible,
+    /// It has not so much now.
+    Deferred,
+    /// They are granted, and being applied.
+    Started,
+    /// They could not be applied; tried again.
+    Error,
+    /// They are applied.
+    Completed,
 }
 
 /// What happened to a container. The comments name the kubelet's event.
@@ -291,6 +325,10 @@ pub enum KillReason {
     RestartAll,
     /// It was removed from the manifest.
     Removed,
+    /// Its resources changed, and its `resizePolicy` says `RestartContainer`.
+    Resize,
+    /// Somebody asked for it.
+    Restart,
 }
 
 /// Why a pod ends.

@@ -84,6 +84,7 @@ impl PodMachine {
             terminal: self.record.ended,
             eviction: self.record.eviction.as_ref(),
             decided: self.record.decided.as_ref(),
+            resizing: self.record.resizing.as_deref(),
         }
     }
 
@@ -115,6 +116,7 @@ impl PodMachine {
             return true;
         }
         let mut acted = self.drop_removed();
+        acted |= self.follow_resize();
         for kill in &todo.kill {
             if self.containers[kill.container].state.is_alive()
                 && self.record.containers[kill.container].kill.is_none()

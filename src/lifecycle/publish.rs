@@ -27,7 +27,8 @@ impl PodMachine {
         }
         self.record.status = status;
         self.decide(&projection);
-        if !projection.is_empty() {
+        let resources = self.show_resources();
+        if resources || !projection.is_empty() {
             self.may_write();
             self.tell_changes(&projection);
         }

@@ -9,6 +9,7 @@ use super::input::{Eviction, Failure};
 use super::output::{Cause, ContainerIndex, KillReason};
 use super::rules::backoff::BackOff;
 use super::rules::facts::Then;
+use super::rules::resize::{Allocation, Resizing};
 use super::rules::shape::{ContainerView, Role};
 use crate::model::{Phase, PodStatus};
 use crate::time::{Mono, Now};
@@ -42,6 +43,8 @@ pub struct Record {
     pub(super) decided: Option<Phase>,
     /// When `activeDeadlineSeconds` are over.
     pub(super) active_deadline: Option<Mono>,
+    /// A change of resources that is not all done.
+    pub(super) resizing: Option<Box<Resizing>>,
     /// The last status: several rules need the one before.
     pub(super) status: PodStatus,
 }
@@ -87,6 +90,10 @@ pub struct ContainerRecord {
     pub(super) crash: Option<BackOff>,
     pub(super) pull: Option<BackOff>,
     pub(super) start_error: Option<Failure>,
+    /// The resources that it was granted.
+    pub(super) allocated: Option<Arc<Allocation>>,
+    /// Those of its newest attempt.
+    pub(super) applied: Option<Arc<Allocation>>,
 }
 
 /// Which list of the manifest a container stands in.
@@ -206,6 +213,11 @@ impl Record {
         self.containers.push(record);
     }
 
+    /// A change of resources that is not all done.
+    pub fn resizing(&self) -> Option<&Resizing> {
+        self.resizing.as_deref()
+    }
+
     /// Whether the pod is to be forgotten when it has ended.
     pub fn is_deleted(&self) -> bool {
         self.deleted
@@ -244,7 +256,19 @@ impl ContainerRecord {
             crash: None,
             pull: None,
             start_error: None,
+            allocated: view.resources.clone(),
+            applied: None,
         }
+    }
+
+    /// The resources that it was granted: what its cgroup is to have. `None`: it says nothing of them.
+    pub fn allocated(&self) -> Option<&Allocation> {
+        self.allocated.as_deref()
+    }
+
+    /// The resources that its newest attempt has.
+    pub fn applied(&self) -> Option<&Allocation> {
+        self.applied.as_deref()
     }
 
     /// The container's name.

@@ -53,7 +53,10 @@ impl PodMachine {
         }
         let mut shape = shape_of(&pod, &record);
         set_periods(&mut shape, &options);
-        for view in &shape.containers[record.containers.len()..] {
+        let added = record.containers.len()..;
+        // Whose coming or going may not have reached the pod's cgroup.
+        let changed = shape.containers.len() > added.start || !shape.removed.is_empty();
+        for view in &shape.containers[added] {
             record.add(view);
         }
         let mut machine = PodMachine::around(pod, options, shape, record, now);
@@ -63,6 +66,9 @@ impl PodMachine {
         machine.notify(Change::Restored);
         machine.hear(observed);
         machine.resume();
+        if changed && machine.record.ending.is_none() {
+            machine.resize_pod();
+        }
         machine.must_write();
         machine.settle();
         machine.write();
@@ -214,6 +220,9 @@ impl PodMachine {
     /// Goes on with what the record says was going on.
     fn resume(&mut self) {
         self.begin_life();
+        if self.record.ending.is_none() {
+            self.look_at_resources();
+        }
         for index in 0..self.containers.len() {
             self.remove_remains(index);
             let name = self.shape.containers[index].name.clone();

@@ -166,6 +166,7 @@ impl PodMachine {
         let container = self.name(index);
         let image = &self.shape.containers[index].image;
         let record = &mut self.record.containers[index];
+        record.applied = record.allocated.clone();
         let action = Action::Start {
             container,
             attempt: record.settled,

@@ -52,9 +52,11 @@ pub(super) enum PodTimer {
     ActiveDeadline = 1,
     /// The record: another try, or what could wait a second.
     Persist = 2,
+    /// Another try at resources that could not be had or applied.
+    Resize = 3,
 }
 
-const POD: usize = 3;
+const POD: usize = 4;
 const CONTAINER: usize = ContainerTimer::ALL.len();
 const NEVER: Mono = Mono::MAX;
 
@@ -128,6 +130,7 @@ fn timer_at(place: usize) -> Due {
         0 => Due::Pod(PodTimer::Retry),
         1 => Due::Pod(PodTimer::ActiveDeadline),
         2 => Due::Pod(PodTimer::Persist),
+        3 => Due::Pod(PodTimer::Resize),
         _ => Due::Container(
             (place - POD) / CONTAINER,
             ContainerTimer::ALL[(place - POD) % CONTAINER],

@@ -13,8 +13,8 @@ use crate::model::{Pod, PodCondition, Valid};
 use crate::time::Wall;
 
 impl PodMachine {
-    /// Takes over a changed manifest: images, added and removed containers, the active deadline. What may change is the
-    /// model's business.
+    /// Takes over a changed manifest: images, resources, added and removed containers, the active deadline. What may
+    /// change is the model's business.
     pub(super) fn update(&mut self, pod: Valid<Pod>) -> bool {
         let before: Vec<Arc<str>> = self
             .shape
@@ -22,6 +22,7 @@ impl PodMachine {
             .iter()
             .map(|view| view.image.clone())
             .collect();
+        let listed = self.limited();
         self.shape.amend(&pod);
         for (index, image) in before.iter().enumerate() {
             if self.shape.containers[index].image != *image {
@@ -41,6 +42,10 @@ impl PodMachine {
             live.look_again(&self.pod, view);
         }
         if self.record.ending.is_none() {
+            self.look_at_resources();
+            if self.limited() != listed {
+                self.resize_pod();
+            }
             let deadline = self.shape.active_deadline;
             self.record.active_deadline =
                 deadline.map(|span| self.record.created.mono + whole_seconds(span));
@@ -51,8 +56,18 @@ impl PodMachine {
         true
     }
 
+    /// Whose limits are parts of the pod's.
+    fn limited(&self) -> Vec<usize> {
+        self.shape
+            .init
+            .iter()
+            .chain(&self.shape.regular)
+            .copied()
+            .collect()
+    }
+
     /// Another image is another thing to try.
-    fn forget_back_off(&mut self, index: usize) {
+    pub(super) fn forget_back_off(&mut self, index: usize) {
         let record = &mut self.record.containers[index];
         record.crash = None;
         record.pull = None;

@@ -139,6 +139,12 @@ impl Namespaces {
         Namespaces(self.0 | other.0)
     }
 
+    /// Those that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Namespaces) -> Namespaces {
+        Namespaces(self.0 & !other.0)
+    }
+
     /// Are all of `other` in it?
     pub const fn contains(self, other: Namespaces) -> bool {
         self.0 & other.0 == other.0

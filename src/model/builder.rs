@@ -1,6 +1,8 @@
 //! Writing pods in code. Every field is public; these are the short ways to the common ones.
 
-use super::container::{Container, ContainerPort, ContainerRestartPolicy, VolumeMount};
+use super::container::{
+    Container, ContainerPort, ContainerRestartPolicy, EphemeralContainer, VolumeMount,
+};
 use super::env::EnvVar;
 use super::hook::{ExecAction, HttpGetAction, LifecycleHandler, SleepAction, TcpSocketAction};
 use super::meta::IntOrString;
@@ -127,6 +129,41 @@ impl Pod {
     #[must_use]
     pub fn with(mut self, edit: impl FnOnce(&mut PodSpec)) -> Pod {
         edit(&mut self.spec);
+        self
+    }
+}
+
+impl EphemeralContainer {
+    /// A container for debugging, of this name and image.
+    ///
+    /// ```
+    /// use podlife::model::EphemeralContainer;
+    ///
+    /// let debugger = EphemeralContainer::new("debugger", "busybox:1.36").target("web").command(["sleep", "600"]);
+    /// assert_eq!(debugger.target_container_name.as_deref(), Some("web"));
+    /// ```
+    pub fn new(name: impl Into<String>, image: impl Into<String>) -> EphemeralContainer {
+        EphemeralContainer {
+            name: name.into(),
+            image: Some(image.into()),
+            ..EphemeralContainer::default()
+        }
+    }
+
+    /// Sees the processes of this container.
+    #[must_use]
+    pub fn target(mut self, container: impl Into<String>) -> EphemeralContainer {
+        self.target_container_name = Some(container.into());
+        self
+    }
+
+    /// Runs this instead of the image's program.
+    #[must_use]
+    pub fn command<S: Into<String>>(
+        mut self,
+        command: impl IntoIterator<Item = S>,
+    ) -> EphemeralContainer {
+        self.command = command.into_iter().map(Into::into).collect();
         self
     }
 }

@@ -60,6 +60,7 @@ pub mod sysctl;
 mod text;
 mod text_enum;
 mod tree;
+mod update;
 mod valid;
 mod validate;
 mod volume;

@@ -51,6 +51,8 @@ pub struct PodOptions {
     pub probe_period: Option<Duration>,
     /// The same for single probes, by container.
     pub probe_periods: BTreeMap<String, ProbePeriods>,
+    /// Lets an ephemeral container go again: an update without it ends it. Kubernetes keeps it as long as the pod.
+    pub removable_ephemeral: bool,
     /// What happens when a limit cannot be set on this host.
     pub enforcement: Option<Enforcement>,
     /// By container: whether running out of memory ends all of its processes (the default) or one.
@@ -117,6 +119,11 @@ pub enum Enforcement {
 /// What every option's annotation starts with.
 const PREFIX: &str = "podlife.io/";
 
+/// Whether an annotation is an option.
+pub(super) fn is_option(annotation: &str) -> bool {
+    annotation.starts_with(PREFIX)
+}
+
 impl PodOptions {
     /// The options that a pod's annotations say.
     ///
@@ -162,6 +169,7 @@ impl PodOptions {
                 annotations.probe_periods,
                 default.probe_periods,
             ),
+            removable_ephemeral: self.removable_ephemeral || annotations.removable_ephemeral,
             enforcement: self.enforcement.or(annotations.enforcement),
             oom_group: pick(self.oom_group, annotations.oom_group, default.oom_group),
             ambient_capabilities: self.ambient_capabilities || annotations.ambient_capabilities,

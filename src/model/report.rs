@@ -159,7 +159,9 @@ impl Walk {
     fn field(&self, name: &str, value: &Value) -> Walk {
         let known = match (self.known.as_str(), name) {
             ("", name) => name.to_owned(),
-            ("spec", "containers" | "initContainers") => "container".to_owned(),
+            ("spec", "containers" | "initContainers" | "ephemeralContainers") => {
+                "container".to_owned()
+            }
             (known, name) => format!("{known}.{name}"),
         };
         let field = if self.field.is_empty() {
@@ -196,7 +198,7 @@ impl Walk {
 /// A row of the table: a field, all below it that has no row of its own, and what is done with it.
 #[non_exhaustive]
 pub struct Row {
-    /// Its path without indexes; `container` stands for main and init containers. A `*` at the end is any rest.
+    /// Its path without indexes; `container` stands for main, init and ephemeral containers. A `*` at the end is any rest.
     pub field: &'static str,
     /// What is done with it.
     pub effect: Effect,
@@ -257,12 +259,6 @@ const VOLUME_LATER: &str = "not yet: a container that mounts it would not find i
 fn is_default(known: &str, value: &Value) -> bool {
     let word = match known {
         "spec.enableServiceLinks" => return value == true,
-        "container.resizePolicy" => {
-            let idle = |policy: &Value| policy["restartPolicy"] == "NotRequired";
-            return value
-                .as_array()
-                .is_some_and(|policies| policies.iter().all(idle));
-        }
         "spec.schedulerName" => "default-scheduler",
         _ => return false,
     };
@@ -299,7 +295,6 @@ pub const TABLE: &[Row] = &[
     enforced("spec.dnsConfig"),
     enforced("spec.dnsPolicy"),
     idle("spec.enableServiceLinks", "there are no services"),
-    idle("spec.ephemeralContainers", NOT_YET),
     enforced("spec.hostAliases"),
     enforced("spec.hostIPC"),
     enforced("spec.hostNetwork"),
@@ -408,10 +403,7 @@ pub const TABLE: &[Row] = &[
     ),
     enforced("container.readinessProbe"),
     enforced("container.readinessProbe.grpc"),
-    idle(
-        "container.resizePolicy",
-        "not yet: a running container keeps its resources",
-    ),
+    enforced("container.resizePolicy"),
     enforced("container.resources"),
     refused(
         "container.resources.claims",
@@ -430,6 +422,7 @@ pub const TABLE: &[Row] = &[
     enforced("container.startupProbe.grpc"),
     enforced("container.stdin"),
     enforced("container.stdinOnce"),
+    enforced("container.targetContainerName"),
     enforced("container.terminationMessagePath"),
     enforced("container.terminationMessagePolicy"),
     enforced("container.tty"),
@@ -447,9 +440,13 @@ mod tests {
 
     /// As [`Walk`] writes them.
     fn known(field: &str) -> Option<String> {
-        match field.strip_prefix("spec.initContainers") {
-            Some(_) => None,
-            None => Some(field.replacen("spec.containers", "container", 1)),
+        if field == "spec.ephemeralContainers.targetContainerName" {
+            return Some("container.targetContainerName".to_owned());
+        }
+        let lists = ["spec.initContainers", "spec.ephemeralContainers"];
+        match lists.iter().any(|list| field.starts_with(list)) {
+            true => None,
+            false => Some(field.replacen("spec.containers", "container", 1)),
         }
     }
 

@@ -7,7 +7,7 @@ use super::event::{Degraded, EventKind};
 use super::host::{Cgroups, Host};
 use super::lower::limits;
 use super::lower::sandbox::Pids;
-use super::resident::{Resident, spec_of};
+use super::resident::Resident;
 use crate::lifecycle::ContainerIndex;
 use crate::linux::cgroup::layout::{Member, Tier};
 use crate::linux::cgroup::{Cgroup, Degraded as Missing, Limits};
@@ -49,7 +49,7 @@ impl Resident {
 
     /// The pod's cgroup, and pause's in it. None where there is no place for cgroups.
     pub(super) fn make_cgroup(&mut self, host: &mut Host) -> Result<Option<Cgroup>> {
-        let limits = limits::pod(&self.pod, host.cgroups.controllers());
+        let limits = limits::pod(&self.allocated_pod(), host.cgroups.controllers());
         let (group, missing) = match &host.cgroups {
             Cgroups::None(missing) => {
                 missing.limits(&limits, self.enforcement(host))?;
@@ -85,8 +85,9 @@ impl Resident {
             return Ok(None);
         };
         let name = self.sites[index.as_usize()].name.clone();
-        let limits = match spec_of(&self.pod, &name) {
-            Some(spec) => limits::container(&self.pod, spec, host.cgroups.controllers()),
+        let pod = self.allocated_pod();
+        let limits = match self.allocated_spec(&pod, index) {
+            Some(spec) => limits::container(&pod, spec, host.cgroups.controllers()),
             None => Limits::new(),
         };
         let member = Member::Container {
@@ -189,7 +190,7 @@ impl Resident {
         self.cgroup(host).ok()?
     }
 
-    fn cgroup(&self, host: &Host) -> Result<Option<Cgroup>> {
+    pub(super) fn cgroup(&self, host: &Host) -> Result<Option<Cgroup>> {
         match &host.cgroups {
             Cgroups::Tree(tree, _) => tree.find(tier(&self.pod), &self.id.to_string()),
             Cgroups::None(_) => Ok(None),
@@ -206,7 +207,7 @@ impl Resident {
         .to_string()
     }
 
-    fn degrade_all(&mut self, host: &mut Host, missing: &[Missing]) {
+    pub(super) fn degrade_all(&mut self, host: &mut Host, missing: &[Missing]) {
         for missing in missing {
             self.degrade(host, missing.controller.name(), &missing.to_string());
         }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::session::SessionId;
-use super::{Copy, Cursor, Delete, Event, Exec, PodId, Session, Snapshot, Streams};
+use super::{Copy, Cursor, Delete, Event, Exec, PodId, PodStats, Session, Snapshot, Streams};
 use crate::linux::reactor::Waker;
 use crate::model::objects::Object;
-use crate::model::{Pod, Valid};
+use crate::model::{EphemeralContainer, Pod, PodOptions, Valid};
 use crate::{Error, Kind, Result};
 
 /// So many calls may wait for the Node at once.
@@ -45,7 +45,7 @@ pub struct NodeHandle(pub(super) Arc<Inbox>);
 impl NodeHandle {
     /// As [`Node::create`](crate::Node::create).
     pub fn create(&self, pod: Valid<Pod>) -> Pending<PodId> {
-        self.call(|answer| Call::Create(pod, answer))
+        self.create_with(pod, PodOptions::default())
     }
 
     /// As [`Node::put`](crate::Node::put).
@@ -98,6 +98,32 @@ impl NodeHandle {
         self.call(|answer| Call::CopyOut(id, container.into(), paths, answer))
     }
 
+    /// As [`Node::create_with`](crate::Node::create_with).
+    pub fn create_with(&self, pod: Valid<Pod>, options: PodOptions) -> Pending<PodId> {
+        self.call(|answer| Call::Create(pod, options, answer))
+    }
+
+    /// As [`Node::update`](crate::Node::update).
+    pub fn update(&self, id: PodId, pod: Valid<Pod>) -> Pending<()> {
+        self.call(|answer| Call::Update(id, pod, answer))
+    }
+
+    /// As [`Node::debug`](crate::Node::debug).
+    pub fn debug(&self, id: PodId, container: EphemeralContainer) -> Pending<()> {
+        self.call(|answer| Call::Debug(id, Box::new(container), answer))
+    }
+
+    /// As [`Node::restart`](crate::Node::restart).
+    pub fn restart(&self, id: PodId, container: Option<&str>) -> Pending<()> {
+        let container = container.map(str::to_owned);
+        self.call(|answer| Call::Restart(id, container, answer))
+    }
+
+    /// As [`Node::stats`](crate::Node::stats).
+    pub fn stats(&self, id: PodId) -> Pending<PodStats> {
+        self.call(|answer| Call::Stats(id, answer))
+    }
+
     /// What the pod is now.
     pub fn snapshot(&self, id: PodId) -> Pending<Snapshot> {
         self.call(|answer| Call::Snapshot(id, answer))
@@ -126,8 +152,12 @@ impl NodeHandle {
 
 /// What other threads have asked for.
 pub(super) enum Call {
-    Create(Valid<Pod>, Answer<PodId>),
     Put(Box<Object>, Answer<()>),
+    Create(Valid<Pod>, PodOptions, Answer<PodId>),
+    Update(PodId, Valid<Pod>, Answer<()>),
+    Debug(PodId, Box<EphemeralContainer>, Answer<()>),
+    Restart(PodId, Option<String>, Answer<()>),
+    Stats(PodId, Answer<PodStats>),
     Delete(PodId, Delete, Answer<()>),
     Snapshot(PodId, Answer<Snapshot>),
     Exec(PodId, Box<str>, Exec, Answer<Session>),

@@ -16,11 +16,13 @@ use super::lower::seccomp::Profiles;
 use super::lower::{self, Ground, SecurityModules};
 use super::objects::ObjectStore;
 use super::options::NodeOptions;
+use super::resize::Promises;
 use super::rootfs::Images;
 use super::store::StateDirectory;
 use super::users::{self, Pool, View};
 use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
+use crate::lifecycle::rules::resize::Amounts;
 use crate::linux::cgroup::layout::Layout;
 use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing};
 use crate::linux::features::{self, Support};
@@ -29,8 +31,9 @@ use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::user::{IdMap, IdMaps};
 use crate::linux::{Clock, Reactor, security};
-use crate::model::Pod;
+use crate::model::quantity::Format;
 use crate::model::resource_sum::ResourceList;
+use crate::model::{Pod, Quantity};
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
 
@@ -51,6 +54,7 @@ pub(super) struct Host {
     pub(super) cgroups: Cgroups,
     pub(super) enforcement: Enforcement,
     pub(super) log_bounds: Bounds,
+    pub(super) promises: Promises,
     pub(super) state: Option<StateDirectory>,
     /// ConfigMaps and Secrets.
     pub(super) objects: ObjectStore,
@@ -160,6 +164,7 @@ impl Host {
             cgroups,
             enforcement: options.enforcement,
             log_bounds: options.log_bounds,
+            promises: Promises::new(capacity(&options.capacity)),
             state,
             objects,
             allocatable: allocatable(),
@@ -354,6 +359,20 @@ fn own_users() -> IdMaps {
         .ok()
         .and_then(std::result::Result::ok)
         .unwrap_or_else(IdMaps::single)
+}
+
+/// What this host has, unless its owner says otherwise.
+fn capacity(said: &Amounts) -> Amounts {
+    let whole = |number: u64| {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        Quantity::new(number, 0, Format::DecimalSI)
+    };
+    let processors = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN);
+    let processors = processors.ok().flatten().unwrap_or(1).unsigned_abs();
+    Amounts {
+        memory: said.memory.or_else(|| Some(whole(memory()))),
+        cpu: said.cpu.or_else(|| Some(whole(processors))),
+    }
 }
 
 /// Of the host, in bytes; only the oom scores of burstable pods are made of it.

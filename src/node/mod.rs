@@ -7,6 +7,7 @@ mod admission;
 mod cgroup;
 mod command;
 mod describe;
+mod drain;
 mod event;
 mod handle;
 mod handler;
@@ -30,13 +31,16 @@ mod plan;
 mod probes;
 mod recover;
 mod resident;
+mod resize;
 mod rootfs;
 mod run;
 mod sandbox;
 mod session;
+mod stats;
 mod store;
 mod termination;
 mod turn;
+mod update;
 mod users;
 pub mod volumes;
 mod waiting;
@@ -48,7 +52,7 @@ pub use command::{Delete, Output, Snapshot, Turn, Until};
 pub use describe::{Describe, PodRef};
 pub use event::{
     Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventType, Events,
-    KillReason, PodName, ProbeKind, SandboxChange, StoreEvent,
+    KillReason, PodName, ProbeKind, ResizeChange, SandboxChange, StoreEvent,
 };
 pub use handle::{NodeHandle, Pending, Watch};
 pub use id::PodId;
@@ -60,3 +64,4 @@ pub use plan::PodPlan;
 pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};
 pub use session::{Copied, Copy, Exec, ExecUser, PortForward, Session, Streams, TerminalSize};
+pub use stats::{ContainerStats, PodStats, Usage};

@@ -174,6 +174,7 @@ impl Node {
             resident.files = Some(state.create(id, &resident.pod, &saving)?);
         }
         self.host.tell(id, &resident.name, EventKind::Created);
+        self.host.promises.keep(id, &resident.pod.spec);
         self.pods.insert(id, resident);
         self.step(id);
         self.host.reactor.wake();
@@ -191,22 +192,6 @@ impl Node {
             .get_mut(&id)
             .ok_or_else(|| unknown("delete", id))?;
         resident.tell(Input::Delete(how.into()));
-        self.step(id);
-        self.host.reactor.wake();
-        Ok(())
-    }
-
-    /// Changes a pod: the images of its containers, and what else may change; the rest is Forbidden.
-    ///
-    /// # Errors
-    /// There is no such pod, or the change is not allowed.
-    pub fn update(&mut self, id: PodId, pod: Valid<Pod>) -> Result<()> {
-        let resident = self
-            .pods
-            .get_mut(&id)
-            .ok_or_else(|| unknown("update", id))?;
-        resident.update(pod)?;
-        resident.objects_changed(&mut self.host);
         self.step(id);
         self.host.reactor.wake();
         Ok(())
@@ -312,8 +297,14 @@ impl Node {
     /// Answers what other threads asked.
     pub(super) fn answer(&mut self, call: Call) {
         match call {
-            Call::Create(pod, answer) => answer.give(self.create_with(pod, PodOptions::default())),
             Call::Put(object, answer) => answer.give(self.put(*object)),
+            Call::Create(pod, options, answer) => answer.give(self.create_with(pod, options)),
+            Call::Update(id, pod, answer) => answer.give(self.update(id, pod)),
+            Call::Debug(id, container, answer) => answer.give(self.debug(id, *container)),
+            Call::Restart(id, container, answer) => {
+                answer.give(self.restart(id, container.as_deref()));
+            }
+            Call::Stats(id, answer) => answer.give(self.stats(id)),
             Call::Delete(id, how, answer) => answer.give(self.delete(id, how)),
             Call::Snapshot(id, answer) => {
                 let pod = self.pods.get(&id).ok_or_else(|| unknown("look at", id));

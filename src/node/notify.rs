@@ -28,8 +28,12 @@ impl Resident {
                 attempt,
                 change,
             } => self.container_event(container, attempt, change),
+            Change::Resize(change) => Some(EventKind::Resize(change, self.resize_text(change))),
             Change::Terminating(cause) => Some(EventKind::Terminating(cause)),
-            Change::Terminated => Some(EventKind::Terminated),
+            Change::Terminated => {
+                host.promises.forget(self.id);
+                Some(EventKind::Terminated)
+            }
             Change::StoreFailed => Some(EventKind::Store(StoreEvent::Failed)),
             Change::StoreRecovered => Some(EventKind::Store(StoreEvent::Recovered)),
             Change::Restored => Some(EventKind::Restored),
@@ -116,6 +120,7 @@ impl Resident {
 
     /// Nothing is left of the pod: lets go of everything, and says so.
     pub(super) fn leave(mut self, host: &mut Host) {
+        host.promises.forget(self.id);
         if self.sandbox.is_some() {
             self.drop_sandbox(host);
         }

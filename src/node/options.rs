@@ -9,6 +9,7 @@ use super::lower::seccomp::Profiles;
 use super::rootfs::{Images, Rootfs};
 use super::users::Pool;
 use crate::Result;
+use crate::lifecycle::rules::resize::Amounts;
 use crate::linux::cgroup::Enforcement;
 use crate::model::objects::Object;
 
@@ -41,6 +42,7 @@ pub struct NodeOptions {
     pub(super) log_bounds: Bounds,
     pub(super) manifests: Option<PathBuf>,
     pub(super) pod_ids: Range<u32>,
+    pub(super) capacity: Amounts,
 }
 
 impl Default for NodeOptions {
@@ -58,6 +60,7 @@ impl Default for NodeOptions {
             log_bounds: Bounds::default(),
             manifests: None,
             pod_ids: Pool::USUAL,
+            capacity: Amounts::default(),
         }
     }
 }
@@ -87,6 +90,13 @@ impl NodeOptions {
     /// What stands for an image. `podlife.local/host` is there from the beginning; every other image is absent.
     pub fn rootfs(mut self, image: impl Into<String>, rootfs: Rootfs) -> NodeOptions {
         self.images.insert(image.into(), rootfs);
+        self
+    }
+
+    /// What all pods together may request before a resize has to wait (`PodResizePending`): the host's memory and processors,
+    /// unless said otherwise. Pods that come are not measured by it.
+    pub fn capacity(mut self, capacity: Amounts) -> NodeOptions {
+        self.capacity = capacity;
         self
     }
 

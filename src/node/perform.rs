@@ -7,7 +7,7 @@ use super::resident::{Resident, key};
 use super::volumes;
 use super::work::{Purpose, WorkId};
 use crate::lifecycle::{
-    Action, ContainerIndex, Failure, ImageStep, Input, Outcome, Signal, Ticket,
+    Action, ContainerIndex, Failure, ImageStep, Input, Outcome, ResizeStep, Signal, Ticket,
 };
 use crate::linux::pause::Request;
 use crate::linux::{Clock, Signal as LinuxSignal};
@@ -69,6 +69,10 @@ impl Resident {
                 Some(Outcome::Done)
             }
             Action::Remove { container, attempt } => Some(self.remove(host, container, attempt)),
+            Action::Resize { step } => Some(match step {
+                ResizeStep::Allocate => self.allocate(host),
+                ResizeStep::Apply => self.apply(host),
+            }),
             Action::Teardown => self.tear_down(host, ticket),
         }
     }

@@ -53,6 +53,9 @@ impl Node {
         for (id, found) in found {
             match found.and_then(|found| take_up(&mut self.host, id, found)) {
                 Ok(resident) => {
+                    let promised = resident.allocated_pod();
+                    self.host.promises.keep(id, &promised.spec);
+                    drop(promised);
                     self.pods.insert(id, resident);
                     self.step(id);
                 }

@@ -23,7 +23,6 @@ use crate::linux::pause::Key;
 use crate::linux::user::IdMap;
 use crate::model::{self, Container, Pod, Valid};
 use crate::time::Mono;
-use crate::{Error, Kind};
 
 /// A pod that this Node runs.
 #[derive(Debug)]
@@ -31,6 +30,8 @@ pub(super) struct Resident {
     pub(super) id: PodId,
     pub(super) name: PodName,
     pub(super) pod: Valid<Pod>,
+    /// Its ephemeral containers as ordinary ones.
+    pub(super) ephemeral: Vec<Container>,
     pub(super) options: PodOptions,
     pub(super) machine: PodMachine,
     /// Its part of the state directory; none for an ephemeral Node.
@@ -97,6 +98,7 @@ impl Resident {
         let mut resident = Resident {
             id,
             name,
+            ephemeral: ephemeral(&pod),
             pod,
             options,
             machine,
@@ -126,10 +128,11 @@ impl Resident {
     pub(super) fn add_sites(&mut self) {
         for container in &self.machine.record().containers()[self.sites.len()..] {
             let name: Arc<str> = container.name().into();
-            let image = spec_of(&self.pod, &name).and_then(|spec| spec.image.as_deref());
+            let spec = find(&self.pod, &self.ephemeral, &name);
+            let image = spec.and_then(|spec| spec.image.as_deref());
             self.sites.push(Site {
-                name,
                 image: image.unwrap_or_default().into(),
+                name,
                 runs: Vec::new(),
             });
         }
@@ -192,7 +195,8 @@ impl Resident {
 
     /// What the manifest says of a container.
     pub(super) fn spec(&self, index: ContainerIndex) -> Option<&Container> {
-        spec_of(&self.pod, &self.sites.get(index.as_usize())?.name)
+        let name = &self.sites.get(index.as_usize())?.name;
+        find(&self.pod, &self.ephemeral, name)
     }
 
     /// What the pod stands on.
@@ -209,8 +213,9 @@ impl Resident {
         of: impl FnOnce(&Lowering<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let site = &self.sites[index.as_usize()];
-        let spec = spec_of(&self.pod, &site.name);
-        let spec = spec.ok_or_else(|| config_error("it is not in the manifest any more"))?;
+        let spec = self
+            .spec(index)
+            .ok_or_else(|| config_error("it is not in the manifest any more"))?;
         let rootfs = host.images.find(&site.image);
         let rootfs =
             rootfs.ok_or_else(|| config_error(format!("the image {} is absent", site.image)))?;
@@ -239,33 +244,6 @@ impl Resident {
             .is_some_and(|counts| counts.oom_kill > 0)
     }
 
-    /// Takes over a changed manifest.
-    pub(super) fn update(&mut self, pod: Valid<Pod>) -> Result<(), Error> {
-        let same = |a: &Pod, b: &Pod| {
-            (&a.metadata.namespace, &a.metadata.name) == (&b.metadata.namespace, &b.metadata.name)
-        };
-        if !same(&self.pod, &pod) {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("update the pod {}", self.name),
-                "its name may not change",
-            ));
-        }
-        if let Some(files) = &self.files {
-            files.save_manifest(&pod)?;
-        }
-        self.pod = pod.clone();
-        self.filled = None;
-        self.tell(Input::Update(pod));
-        self.add_sites();
-        for site in &mut self.sites {
-            if let Some(spec) = spec_of(&self.pod, &site.name) {
-                site.image = spec.image.as_deref().unwrap_or_default().into();
-            }
-        }
-        Ok(())
-    }
-
     /// What happens where a limit of this pod cannot be enforced.
     pub(super) fn enforcement(&self, host: &Host) -> Enforcement {
         match self.options.enforcement {
@@ -288,7 +266,19 @@ impl Resident {
     }
 }
 
-/// An init or regular container by its name; no two have the same.
+/// A container by its name; no two have the same.
+fn find<'p>(pod: &'p Pod, ephemeral: &'p [Container], name: &str) -> Option<&'p Container> {
+    spec_of(pod, name).or_else(|| ephemeral.iter().find(|container| container.name == name))
+}
+
+pub(super) fn ephemeral(pod: &Pod) -> Vec<Container> {
+    let all = &pod.spec.ephemeral_containers;
+    all.iter()
+        .map(|container| container.as_container())
+        .collect()
+}
+
+/// An init or regular container by its name.
 pub(super) fn spec_of<'p>(pod: &'p Pod, name: &str) -> Option<&'p Container> {
     let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
     containers

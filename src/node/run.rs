@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use super::host::Host;
 use super::logs::Log;
-use super::lower::sandbox::REAPER;
+use super::lower::config_error;
+use super::lower::sandbox::{Pids, REAPER};
 use super::resident::{Resident, key};
-use crate::lifecycle::{ContainerIndex, Exit, Failure, Outcome, Ticket};
+use crate::lifecycle::{AttemptState, ContainerIndex, Exit, Failure, Outcome, Ticket};
 use crate::linux::pause::plan::Namespaces;
-use crate::linux::pause::{self, Input, Plan, Request, Start};
+use crate::linux::pause::{self, Input, Key, Plan, Request, Start};
 use crate::linux::process::Identity;
 use crate::model::environment::Environment;
 use crate::time::Mono;
@@ -64,7 +65,11 @@ impl Resident {
         let environment = self.lowered(host, (index, attempt), |lowering| {
             lowering.own_environment()
         })?;
-        let plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        let mut plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        let target = self.target(index)?;
+        if target.is_some() {
+            plan = plan.sharing(Namespaces::PID);
+        }
         let spec = self.spec(index);
         let terminal = spec.is_some_and(|spec| spec.tty == Some(true));
         let kept = !terminal && spec.is_some_and(|spec| spec.stdin == Some(true));
@@ -78,7 +83,7 @@ impl Resident {
             .as_mut()
             .ok_or_else(|| Failure::new("CreateContainerError", "the pod's sandbox is gone"))?;
         let start = Start {
-            target: (plan.joined() != Namespaces::NONE).then_some(REAPER),
+            target: target.or((plan.joined() != Namespaces::NONE).then_some(REAPER)),
             cgroup: cgroup.for_pause(),
             stdin: if kept { Input::Kept } else { Input::Null },
             stdout: pause::Output::Log,
@@ -103,6 +108,31 @@ impl Resident {
             });
         }
         Ok(())
+    }
+
+    /// Whose processes an ephemeral container sees; it must run. Where the pod shares them, all see all.
+    fn target(&self, index: ContainerIndex) -> Result<Option<Key>, Failure> {
+        let own = &self.sites[index.as_usize()].name;
+        let mut all = self.pod.spec.ephemeral_containers.iter();
+        let spec = all.find(|container| container.name == **own);
+        let named = spec.and_then(|spec| spec.target_container_name.as_deref());
+        let Some(name) = named.filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        if Pids::of(&self.pod) != Pids::Own {
+            return Ok(None);
+        }
+        let record = self.machine.record();
+        let index = record.index(name);
+        let newest = index.and_then(|index| record.container(index)?.attempts().first());
+        match (index, newest) {
+            (Some(index), Some(newest)) if matches!(newest.state, AttemptState::Running { .. }) => {
+                Ok(Some(key(index, newest.number)))
+            }
+            _ => Err(config_error(format!(
+                "unable to find target container {name}: it does not run"
+            ))),
+        }
     }
 
     /// Where the log of that run is, or was.

@@ -1,6 +1,5 @@
 //! The Node's conveniences: loops over its turns, until something has happened.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
-use super::command::{Delete, Output, Until};
+use super::command::{Output, Until};
 use super::node::{Node, unknown};
 use super::{Event, Exec, Pending, PodId, Session, Stream, Turn};
 use crate::linux::Clock;
@@ -134,43 +133,12 @@ impl Node {
         }
     }
 
-    /// Deletes all pods, and drives until nothing is left of them: gracefully, in order of priority, inside one deadline, at
-    /// which what is left is killed.
-    ///
-    /// # Errors
-    /// [`Kind::Timeout`] if even killing them took more than ten seconds.
-    pub fn drain(&mut self, total: Duration) -> Result<()> {
-        let deadline = Clock::mono() + total;
-        let mut waves = BTreeMap::<_, Vec<_>>::new();
-        for resident in self.pods.values() {
-            waves
-                .entry(resident.pod.spec.priority.unwrap_or(0))
-                .or_default()
-                .push(resident.id);
-        }
-        for wave in waves.values() {
-            let left = deadline - Clock::mono();
-            let how = Delete {
-                strict_deadline: Some(left),
-                ..Delete::default()
-            };
-            wave.iter().try_for_each(|id| self.delete(*id, how))?;
-            while wave.iter().any(|id| self.pods.contains_key(id)) && Clock::mono() < deadline {
-                self.turn(Some(deadline - Clock::mono()))?;
-            }
-        }
-        let left: Vec<_> = self.pods.keys().copied().collect();
-        left.into_iter()
-            .try_for_each(|id| self.delete(id, Delete::now()))?;
-        let deadline = Clock::mono().max(deadline) + Duration::from_secs(10);
-        while !self.pods.is_empty() {
-            self.turn_before(deadline, || "see the end of all pods".to_owned())?;
-        }
-        Ok(())
-    }
-
     /// One turn that ends at the deadline. After it, it is an error.
-    fn turn_before(&mut self, deadline: Mono, what: impl Fn() -> String) -> Result<Turn> {
+    pub(super) fn turn_before(
+        &mut self,
+        deadline: Mono,
+        what: impl Fn() -> String,
+    ) -> Result<Turn> {
         let left = self.left(deadline, what)?;
         self.turn(Some(left))
     }

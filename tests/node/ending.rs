@@ -111,6 +111,73 @@ fn an_ephemeral_node_takes_its_pods_along() {
     drop(before::ephemeral());
 }
 
+/// The stubborn ones of a low priority leave the others their time.
+#[test]
+fn a_drain_shares_its_time_between_priorities() {
+    use podlife::lifecycle::rules::shutdown::ShutdownPeriod;
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    let stubborn = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    let polite = "trap 'sleep 0.3; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    for (name, script, priority) in [("low", stubborn, 0), ("high", polite, 1000)] {
+        let manifest = pod(name, "Always", json!([shell("main", script)]));
+        let id = node
+            .create(valid(&spec(manifest, json!({ "priority": priority }))))
+            .unwrap();
+        super::hosted::printed(&mut node, id, "main", "up");
+    }
+    let high = node.find("default", "high").unwrap().id();
+    let started = Instant::now();
+    let period = |priority, grace| ShutdownPeriod { priority, grace };
+    node.drain_by(&[period(0, 2), period(1000, 4)]).unwrap();
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+    let events = node.events(podlife::node::Cursor::START);
+    let of_high: Vec<_> = events.filter(|event| event.pod == high).collect();
+    assert!(!of_high.iter().any(|event| event.reason() == "Killed"));
+    let exited = of_high
+        .iter()
+        .find(|event| event.reason() == "Exited")
+        .unwrap();
+    assert!(exited.message().contains("exit code 0"), "{exited}");
+}
+
+/// A second deletion can make the time shorter, in each way.
+#[test]
+fn a_deletion_is_shortened_by_the_next() {
+    let mut hosted = Hosted::ephemeral();
+    let stubborn = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    let strict = Delete {
+        strict_deadline: Some(Duration::from_secs(1)),
+        ..Delete::default()
+    };
+    for (how, most) in [
+        (strict, 3),
+        (Delete::within(Duration::from_secs(2)), 4),
+        (Delete::now(), 2),
+    ] {
+        let manifest = pod("held", "Always", json!([shell("main", stubborn)]));
+        let id = hosted.create(&spec(
+            manifest,
+            json!({ "terminationGracePeriodSeconds": 600 }),
+        ));
+        hosted.printed(id, "main", "up");
+        hosted.node.delete(id, Delete::default()).unwrap();
+        let started = Instant::now();
+        hosted.node.delete(id, how).unwrap();
+        hosted.wait(id, Until::Deleted);
+        assert!(
+            started.elapsed() < Duration::from_secs(most),
+            "{how:?}: {:?}",
+            started.elapsed()
+        );
+    }
+    hosted.end();
+}
+
 #[test]
 fn a_drain_ends_all_pods() {
     let _before = Before::now();

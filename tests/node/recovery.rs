@@ -415,3 +415,38 @@ fn told(node: &mut Node, reason: &str) {
     });
     done.unwrap_or_else(|error| panic!("no {reason}: {error}\n{seen}"));
 }
+
+/// The Node died when the manifest was written, and nothing else: the next one resizes.
+#[test]
+fn a_resize_is_not_lost_between_manifest_and_record() {
+    let _before = Before::now();
+    let state = State::new("resize");
+    let mut node = state.node();
+    let limits = json!({ "resources": { "limits": { "memory": "64Mi" } } });
+    let main = super::hosted::with(shell("main", "exec sleep 1000"), limits);
+    let id = node
+        .create(valid(&pod("resized", "Always", json!([main]))))
+        .unwrap();
+    node.wait(id, Until::Ready, LONG).unwrap();
+    drop(node);
+    let path = state.0.join("pods").join(id.to_string()).join("manifest");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("64Mi", "96Mi")).unwrap();
+    let mut node = state.node();
+    let resized = |node: &Node, _: &podlife::node::Event| {
+        let status = container(node.pod(id).unwrap().status(), "main").clone();
+        status.resources.unwrap().limits["memory"].to_string() == "96Mi"
+    };
+    node.run_until(LONG, |node, event| {
+        event.reason() == "ResizeCompleted" && resized(node, event)
+    })
+    .unwrap();
+    assert_eq!(
+        container(node.pod(id).unwrap().status(), "main").restart_count,
+        0
+    );
+    node.delete(id, Delete::now()).unwrap();
+    node.wait(id, Until::Deleted, LONG).unwrap();
+    drop(node);
+    state.check();
+}

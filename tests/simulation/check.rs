@@ -44,6 +44,8 @@ pub(crate) enum Checker {
     StatusTransition,
     RecordExplained,
     LateTicket,
+    ResizeShown,
+    ResizeLost,
     Replay,
     Panicked,
     Stuck,
@@ -108,6 +110,10 @@ pub(crate) struct Watched {
     pub(crate) stray: BTreeSet<u32>,
     pub(crate) changed_at: u64,
     pub(crate) lost: bool,
+    /// Other resources were granted since its last start: what held it back is forgotten.
+    pub(crate) granted: bool,
+    /// Somebody wanted it restarted, for its resources or for nothing.
+    pub(crate) wished: bool,
     pub(crate) shown_count: i32,
     pub(crate) shown: Option<Shown>,
     pub(crate) readiness: (u32, u64, u64),

@@ -50,6 +50,7 @@ impl World {
             end_turn: None,
             anew: self.clock,
             kill_sent: None,
+            memory: self.given.get(&(index, attempt)).copied().unwrap_or(0),
             startup_at,
         };
         self.procs.insert((index, attempt), proc);

@@ -114,6 +114,8 @@ impl World {
                 | Event::Delete(_)
                 | Event::Evict
                 | Event::Update
+                | Event::Resize
+                | Event::Restart
                 | Event::PauseDies => {
                     self.queue.insert((at, sequence), event);
                 }

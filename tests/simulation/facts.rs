@@ -108,6 +108,9 @@ impl World {
 
     /// Whether this container runs once, whatever comes of it.
     fn is_once(&self, index: usize) -> bool {
+        if self.checks.containers[index].wished {
+            return false;
+        }
         let spec = &self.life.specs[index];
         let never = spec.policy == Policy::Never && self.life.policy == Policy::Never;
         never && spec.restart_on.is_none() && spec.image == 0 && !self.checks.restart_all

@@ -5,6 +5,7 @@ use podlife::model::{Pod, Valid};
 use serde_json::{Value, json};
 
 use super::dice::Dice;
+use super::resizes::Wishes;
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const S: u64 = 1_000_000_000;
@@ -109,6 +110,7 @@ pub(crate) struct Life {
     /// Permille of writes that fail.
     pub(crate) store_fails: u64,
     pub(crate) slow_store: bool,
+    pub(crate) wishes: Wishes,
 }
 
 impl Life {
@@ -154,14 +156,18 @@ impl Life {
             crashes: dice.pick(&[0, 0, 5, 20, 100]),
             store_fails: dice.pick(&[0, 0, 0, 50, 300]),
             slow_store: dice.permille(300),
+            wishes: Wishes::default(),
         }
     }
 
     /// The manifest; `changed` images are new ones.
     pub(crate) fn pod(&self) -> Valid<Pod> {
         let of = |roles: &[Role]| -> Vec<Value> {
-            let listed = |spec: &&Spec| !spec.removed && roles.contains(&spec.role);
-            self.specs.iter().filter(listed).map(manifest).collect()
+            let listed = |(_, spec): &(usize, &Spec)| !spec.removed && roles.contains(&spec.role);
+            let specs = self.specs.iter().enumerate().filter(listed);
+            specs
+                .map(|(index, spec)| self.manifest(index, spec))
+                .collect()
         };
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -178,6 +184,19 @@ impl Life {
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
         pod.validate()
             .unwrap_or_else(|errors| panic!("an invalid pod was rolled: {errors}"))
+    }
+
+    fn manifest(&self, index: usize, spec: &Spec) -> Value {
+        let mut container = manifest(spec);
+        if spec.role != Role::Ephemeral {
+            let memory = format!("{}Mi", self.wishes.memory(index));
+            container["resources"] = json!({ "limits": { "memory": memory } });
+        }
+        if spec.role != Role::Ephemeral && self.restarts_to_resize(index) {
+            let policy = json!({ "resourceName": "memory", "restartPolicy": "RestartContainer" });
+            container["resizePolicy"] = json!([policy]);
+        }
+        container
     }
 
     /// The manifest changes: an image, or a sidecar more or less. Says what happened to which container.

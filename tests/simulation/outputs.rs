@@ -168,11 +168,8 @@ impl World {
                 let outcome = self.done_or_busy();
                 self.after(soon, Event::Answer(ticket, outcome));
             }
-            Action::Teardown => {
-                self.check_teardown()?;
-                let outcome = self.done_or_busy();
-                self.after(soon, Event::Answer(ticket, outcome));
-            }
+            Action::Resize { step } => self.resize(ticket, step, soon)?,
+            Action::Teardown => self.teardown(ticket, soon)?,
         }
         Ok(())
     }
@@ -181,6 +178,8 @@ impl World {
         self.starts.insert(ticket, index);
         let image = self.life.specs[index].image;
         self.asked.insert((index, attempt), image);
+        let given = self.granted(index);
+        self.given.insert((index, attempt), given);
         let slow = if self.dice.permille(100) {
             self.dice.below(2_000) * MS
         } else {
@@ -195,6 +194,13 @@ impl World {
             let sandbox = self.living_sandbox();
             self.after(slow, Event::Started(ticket, index, attempt, sandbox));
         }
+    }
+
+    fn teardown(&mut self, ticket: Ticket, soon: u64) -> Result<(), Broken> {
+        self.check_teardown()?;
+        let outcome = self.done_or_busy();
+        self.after(soon, Event::Answer(ticket, outcome));
+        Ok(())
     }
 
     fn done_or_busy(&mut self) -> Outcome {

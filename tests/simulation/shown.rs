@@ -126,6 +126,7 @@ impl World {
                 );
             }
             self.check_ready(index, shown)?;
+            self.check_resources(index, shown)?;
         }
         for index in 0..self.life.specs.len() {
             let name = &self.life.specs[index].name;
@@ -192,6 +193,14 @@ impl World {
     }
 
     pub(crate) fn check_conditions(&mut self, status: &PodStatus) -> Result {
+        // One that went and comes again is another one.
+        if self.checks.conditions.len() > status.conditions.len() {
+            let is_there = |name: &String| {
+                let mut types = status.conditions.iter().map(|one| one.type_.to_string());
+                types.any(|type_| type_ == *name)
+            };
+            self.checks.conditions.retain(|name, _| is_there(name));
+        }
         for condition in &status.conditions {
             let name = condition.type_.to_string();
             let now = (condition.status.clone(), condition.last_transition_time);

@@ -129,6 +129,7 @@ impl World {
             || by_policy
             || by_rule
             || by_kill
+            || watched.wished
             || anew
             || newest.image != spec.image
             || self.checks.restart_all
@@ -159,7 +160,7 @@ impl World {
         let window = watched.window;
         let counts = window > 0 && ran < 540 * S;
         watched.started = Some((0, at));
-        if watched.lost || lost {
+        if watched.lost || lost || std::mem::take(&mut watched.granted) {
             watched.window = 0; // the machine may never have heard of it
             return Ok(());
         }

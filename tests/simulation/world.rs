@@ -13,6 +13,7 @@ use super::check::{Broken, Checker, Checks};
 use super::diary::Diary;
 use super::dice::Dice;
 use super::life::{Life, MS, S};
+use super::resizes::{self, Wishes};
 
 /// Longer than any life should take.
 pub(crate) const OUTPUTS: u64 = 60_000;
@@ -39,6 +40,8 @@ pub(crate) struct Proc {
     /// When it began to run, or a process took it up that knew of no end.
     pub(crate) anew: u64,
     pub(crate) kill_sent: Option<u64>,
+    /// Mebibytes that its cgroup allows.
+    pub(crate) memory: u64,
     /// When its startup probe will succeed.
     pub(crate) startup_at: Option<u64>,
 }
@@ -60,6 +63,8 @@ pub(crate) enum Event {
     Delete(Deletion),
     Evict,
     Update,
+    Resize,
+    Restart,
     PauseDies,
 }
 
@@ -100,6 +105,8 @@ pub(crate) struct World {
     /// What the machine was told, asked and showed.
     pub(crate) diary: Option<Diary>,
     pub(crate) replayed: usize,
+    /// What each attempt was given when its start was performed.
+    pub(crate) given: BTreeMap<(usize, u32), u64>,
 }
 
 /// How a life went.
@@ -119,6 +126,7 @@ impl World {
     pub(crate) fn new(seed: u64, fault: Fault, crash_at: Option<u64>, trace: bool) -> World {
         let mut dice = Dice::new(seed);
         let mut life = Life::random(&mut dice);
+        life.wishes = Wishes::random(seed, life.delete_at);
         if crash_at.is_some() {
             life.crashes = 0;
         }
@@ -155,6 +163,7 @@ impl World {
             asked: BTreeMap::new(),
             diary: None,
             replayed: 0,
+            given: BTreeMap::new(),
         }
     }
 
@@ -207,6 +216,7 @@ impl World {
         }
         events.extend(life.evict_at.map(|at| (at, Event::Evict)));
         events.extend(life.update_at.map(|at| (at, Event::Update)));
+        events.extend(resizes::events(&life.wishes));
         events.extend(life.pause_dies_at.map(|at| (at, Event::PauseDies)));
         for (at, event) in events {
             self.push(start + at, event);
@@ -276,6 +286,7 @@ impl World {
         };
         self.pass(at);
         self.check_time()?;
+        self.check_wishes()?;
         if event == Some(at)
             && let Some(((_, _), event)) = self.queue.pop_first()
         {
@@ -373,6 +384,8 @@ impl World {
                 let pod = self.life.pod();
                 self.handle(Input::Update(pod))
             }
+            Event::Resize => self.wish_for_resources(),
+            Event::Restart => self.wish_for_restart(),
             Event::PauseDies => self.pause_dies(),
         }
     }
@@ -384,6 +397,7 @@ impl World {
             return self.answer_stale(ticket, outcome);
         }
         self.note_answer(ticket, &outcome);
+        self.note_grant(ticket);
         if self.dice.permille(10) {
             self.handle(Input::Done(ticket, outcome.clone()))?;
             self.pump()?;

@@ -115,6 +115,7 @@ fn generate(case: &Case) -> Answer {
         terminal: case.input["podIsTerminal"] == true,
         decided: None,
         eviction: eviction.as_ref(),
+        resizing: None,
     };
     let previous: Option<PodStatus> = case.read("previousStatus");
     let previous = previous.unwrap_or_else(|| stored.clone());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::resize::Resizing;
 use crate::lifecycle::{Attempt, AttemptState, Eviction, Failure, ProbeKind, Sandbox};
 use crate::model::Phase;
 
@@ -108,4 +109,6 @@ pub struct PodFacts<'a> {
     pub decided: Option<&'a Phase>,
     /// It is to end as Failed with this reason and message: eviction, or the deadline.
     pub eviction: Option<&'a Eviction>,
+    /// A change of resources that is not all done.
+    pub resizing: Option<&'a Resizing>,
 }

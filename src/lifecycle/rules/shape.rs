@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::resize::{Allocation, Restarts};
 use crate::lifecycle::{Network, ProbeKind};
 use crate::model::{
     Container, ContainerRestartPolicy, ContainerRestartRule, Pod, Probe, RestartPolicy,
@@ -92,6 +93,10 @@ pub struct ContainerView {
     pub post_start: bool,
     /// Whether it has a preStop hook.
     pub pre_stop: bool,
+    /// What of its resources can change in place; `None` if it says nothing of them.
+    pub resources: Option<Arc<Allocation>>,
+    /// Which of them restart it when they change.
+    pub restarts: Restarts,
     /// Its place in the list of statuses it is published in: spec order for init containers and sidecars, by name for the
     /// others.
     pub slot: u16,
@@ -266,6 +271,8 @@ impl Shape {
                 startup: None,
                 post_start: false,
                 pre_stop: false,
+                resources: None,
+                restarts: Restarts::default(),
                 slot: 0,
             });
         self.ephemeral = self.place(ephemeral.collect());
@@ -335,8 +342,15 @@ fn view(container: &Container, role: Role, pod: Policy) -> ContainerView {
         startup: probe(&container.startup_probe),
         post_start: hooks.is_some_and(|hooks| hooks.post_start.is_some()),
         pre_stop: hooks.is_some_and(|hooks| hooks.pre_stop.is_some()),
+        resources: allocation(container),
+        restarts: Restarts::of(&container.resize_policy),
         slot: 0,
     }
+}
+
+fn allocation(container: &Container) -> Option<Arc<Allocation>> {
+    let said = Allocation::of(container.resources.as_ref()?);
+    (said != Allocation::default()).then(|| Arc::new(said))
 }
 
 fn pod_policy(policy: Option<&RestartPolicy>) -> Policy {

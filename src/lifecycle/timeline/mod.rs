@@ -249,7 +249,10 @@ impl What {
             Change::Terminated => What::Terminated,
             Change::Restored => What::Restored,
             Change::Deleted => What::Deleted,
-            Change::Condition(_) | Change::StoreFailed | Change::StoreRecovered => return None,
+            Change::Condition(_)
+            | Change::Resize(_)
+            | Change::StoreFailed
+            | Change::StoreRecovered => return None,
         })
     }
 

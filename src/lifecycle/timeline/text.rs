@@ -122,6 +122,8 @@ fn reason(why: KillReason) -> &'static str {
         KillReason::Unknown => "nothing is known of it",
         KillReason::RestartAll => "all containers restart",
         KillReason::Removed => "it was removed",
+        KillReason::Resize => "its resources changed",
+        KillReason::Restart => "it is to restart",
     }
 }
 

@@ -49,6 +49,12 @@ impl Limits {
         self
     }
 
+    /// The value of a setting, if it is among them.
+    pub fn value<T: Value>(&self, setting: &Setting<T>) -> Option<T> {
+        let limit = self.0.iter().find(|limit| limit.file == setting.file())?;
+        T::parse(&limit.text)
+    }
+
     /// The controllers they need.
     pub fn controllers(&self) -> Controllers {
         self.0.iter().map(|limit| limit.controller).collect()

@@ -91,6 +91,14 @@ impl Plan {
         self
     }
 
+    /// Takes one of the namespaces that would be its own over from the process that the start names as its target.
+    #[must_use]
+    pub fn sharing(mut self, namespaces: Namespaces) -> Plan {
+        self.new = self.new.without(namespaces);
+        self.join = self.join | namespaces;
+        self
+    }
+
     /// A plan for a process inside a running container, whose plan was `container`: its namespaces and no new one.
     pub fn inside(container: &Plan) -> Plan {
         let own_cgroup = container.steps.contains(&Step::CgroupNamespace);

@@ -14,7 +14,9 @@ use super::PodId;
 use crate::model::{ConditionType, Phase, Pod};
 use crate::time::Now;
 
-pub use crate::lifecycle::{Cause, ContainerChange, KillReason, ProbeKind, SandboxChange};
+pub use crate::lifecycle::{
+    Cause, ContainerChange, KillReason, ProbeKind, ResizeChange, SandboxChange,
+};
 pub(crate) use ring::Ring;
 pub use ring::{Cursor, Events};
 
@@ -81,6 +83,8 @@ pub enum EventKind {
     FailedManifest(Arc<str>),
     /// A container.
     Container(ContainerEvent),
+    /// Its resources changed; the text is the kubelet's, with the resources as JSON.
+    Resize(ResizeChange, Arc<str>),
     /// The pod is being ended.
     Terminating(Cause),
     /// Nothing of the pod runs any more.

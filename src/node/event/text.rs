@@ -3,7 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::{ContainerEvent, Event, EventKind, EventType, StoreEvent};
-use crate::lifecycle::{Cause, ContainerChange, Hook, KillReason, ProbeKind, SandboxChange};
+use crate::lifecycle::{
+    Cause, ContainerChange, Hook, KillReason, ProbeKind, ResizeChange, SandboxChange,
+};
 
 impl Event {
     /// The TYPE column.
@@ -13,6 +15,10 @@ impl Event {
             EventKind::Sandbox(SandboxChange::Failed, _)
             | EventKind::FailedMount(_)
             | EventKind::FailedManifest(_)
+            | EventKind::Resize(
+                ResizeChange::Infeasible | ResizeChange::Deferred | ResizeChange::Error,
+                _,
+            )
             | EventKind::Degraded(_)
             | EventKind::Store(StoreEvent::Failed)
             | EventKind::Lagged { .. }
@@ -34,6 +40,11 @@ impl Event {
             EventKind::FailedMount(_) => "FailedMount",
             EventKind::FailedManifest(_) => "FailedManifest",
             EventKind::Container(event) => event.reason(),
+            EventKind::Resize(ResizeChange::Infeasible, _) => "ResizeInfeasible",
+            EventKind::Resize(ResizeChange::Deferred, _) => "ResizeDeferred",
+            EventKind::Resize(ResizeChange::Started, _) => "ResizeStarted",
+            EventKind::Resize(ResizeChange::Error, _) => "ResizeError",
+            EventKind::Resize(ResizeChange::Completed, _) => "ResizeCompleted",
             EventKind::Terminating(Cause::Evicted) => "Evicted",
             EventKind::Terminating(Cause::Deadline) => "DeadlineExceeded",
             EventKind::Terminating(_) => "Terminating",
@@ -65,6 +76,7 @@ impl Event {
             EventKind::Sandbox(change, why) => write_sandbox(f, *change, why.as_deref()),
             EventKind::FailedMount(why) | EventKind::FailedManifest(why) => f.write_str(why),
             EventKind::Container(event) => event.write_message(f, self),
+            EventKind::Resize(_, text) => f.write_str(text),
             EventKind::Terminating(cause) => f.write_str(match cause {
                 Cause::Finished => "Everything it was to do is done",
                 Cause::Deleted => "Deleted on request",
@@ -230,6 +242,8 @@ fn write_killing(f: &mut dyn Write, container: &str, why: KillReason) -> fmt::Re
             f,
             "Container {container} definition changed, will be restarted"
         ),
+        KillReason::Resize => write!(f, "Container {container} resize requires restart"),
+        KillReason::Restart => write!(f, "Container {container} will be restarted on request"),
         _ => write!(f, "Stopping container {container}"),
     }
 }

@@ -10,6 +10,7 @@ pub mod container;
 pub mod image_volume;
 mod layout;
 pub mod merge;
+pub mod resources;
 pub mod terminate;
 pub mod transition;
 
@@ -22,6 +23,7 @@ use super::condition::{initialized, ready, ready_to_start, restarting_all};
 use super::deadline::DEADLINE_EXCEEDED;
 use super::facts::{Flight, PodFacts, Seen, Then};
 use super::phase::{PhaseFacts, Statuses, phase};
+use super::resize::Resizing;
 use super::rewrite::Pen;
 use super::sandbox::sandbox_problem;
 use super::shape::Shape;
@@ -41,6 +43,8 @@ pub struct Projection {
     pub phase_changed: bool,
     /// Which entries of `status.conditions` flipped: bit *n* for the *n*th.
     pub conditions: u32,
+    /// A condition is gone.
+    pub condition_gone: bool,
     /// Which containers' statuses changed: bit *n* for index *n*; bit 63 for that and all later ones.
     pub containers: u64,
     /// Which of them became ready or unready.
@@ -50,7 +54,7 @@ pub struct Projection {
 impl Projection {
     /// Whether anything changed.
     pub fn is_empty(&self) -> bool {
-        !self.phase_changed && self.conditions == 0 && self.containers == 0
+        !self.phase_changed && self.conditions == 0 && !self.condition_gone && self.containers == 0
     }
 
     /// Whether this container's status changed.
@@ -108,7 +112,9 @@ pub fn project<'s>(
     if !is_terminal(&decided) || pod.terminal || before.as_ref().is_some_and(is_terminal) {
         publish(status, &decided, pod.eviction);
     }
+    let before_conditions = status.conditions.len();
     let mut conditions = conditions(status, shape, pod, &seen, &decided, now);
+    let condition_gone = status.conditions.len() < before_conditions;
     if status.phase != before && is_terminal(&decided) {
         conditions |= disruption(status, pod.eviction, now);
     }
@@ -119,6 +125,7 @@ pub fn project<'s>(
         phase_changed: status.phase != before,
         phase: decided,
         conditions,
+        condition_gone,
         containers,
         readiness,
     }
@@ -239,7 +246,17 @@ pub fn conditions<'s>(
     decided: &Phase,
     now: Wall,
 ) -> u32 {
-    let list = take(&mut status.conditions);
+    let mut list = take(&mut status.conditions);
+    let resizing = pod.resizing.filter(|_| !is_terminal(decided));
+    let (pending, in_progress) = (
+        resizing.and_then(Resizing::pending),
+        resizing.and_then(Resizing::in_progress),
+    );
+    list.retain(|condition| match condition.type_ {
+        ConditionType::PodResizePending => pending.is_some(),
+        ConditionType::PodResizeInProgress => in_progress.is_some(),
+        _ => true,
+    });
     let was_initialized = holds(&list, &ConditionType::Initialized);
     let was_restarting = holds(&list, &ConditionType::AllContainersRestarting);
     let all = statuses(status);
@@ -268,6 +285,12 @@ pub fn conditions<'s>(
     if shape.can_restart_all {
         let restarting = all_containers_restarting(shape, seen, was_restarting, decided);
         sheet.put(ConditionType::AllContainersRestarting, restarting);
+    }
+    if let Some(found) = pending {
+        sheet.put(ConditionType::PodResizePending, found);
+    }
+    if let Some(found) = in_progress {
+        sheet.put(ConditionType::PodResizeInProgress, found);
     }
     let Sheet { list, flipped, .. } = sheet;
     status.conditions = list;
