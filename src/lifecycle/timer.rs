@@ -69,52 +69,63 @@ pub(super) enum Due {
 
 /// All timers of a pod.
 #[derive(Clone, Debug)]
-pub(super) struct Timers(Vec<Mono>);
+pub(super) struct Timers {
+    all: Vec<Mono>,
+    /// None is earlier: most inputs come before it, and look at no timer.
+    floor: Mono,
+}
 
 impl Timers {
     pub(super) fn new(containers: usize) -> Timers {
-        Timers(vec![NEVER; POD + CONTAINER * containers])
+        Timers {
+            all: vec![NEVER; POD + CONTAINER * containers],
+            floor: NEVER,
+        }
     }
 
     /// Makes room for a container that was added.
     pub(super) fn add_container(&mut self) {
-        self.0.extend([NEVER; CONTAINER]);
+        self.all.extend([NEVER; CONTAINER]);
     }
 
     pub(super) fn arm(&mut self, timer: Due, at: Mono) {
-        self.0[place(timer)] = at;
+        self.all[place(timer)] = at;
+        self.floor = self.floor.min(at);
     }
 
     pub(super) fn disarm(&mut self, timer: Due) {
-        self.0[place(timer)] = NEVER;
+        self.all[place(timer)] = NEVER;
     }
 
     pub(super) fn disarm_all(&mut self) {
-        self.0.fill(NEVER);
+        self.all.fill(NEVER);
     }
 
     pub(super) fn at(&self, timer: Due) -> Option<Mono> {
-        Some(self.0[place(timer)]).filter(|at| *at != NEVER)
+        Some(self.all[place(timer)]).filter(|at| *at != NEVER)
     }
 
     /// The earliest.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.0.iter().copied().min().filter(|at| *at != NEVER)
+        Some(self.earliest()).filter(|at| *at != NEVER)
     }
 
     /// Takes one that is due, the earliest first; it is then disarmed.
     pub(super) fn take_due(&mut self, now: Mono) -> Option<Due> {
-        let (place, at) = self
-            .0
-            .iter()
-            .copied()
-            .enumerate()
-            .min_by_key(|(_, at)| *at)?;
-        if at > now || at == NEVER {
+        if self.floor > now {
             return None;
         }
-        self.0[place] = NEVER;
+        self.floor = self.earliest();
+        if self.floor > now || self.floor == NEVER {
+            return None;
+        }
+        let place = self.all.iter().position(|at| *at == self.floor)?;
+        self.all[place] = NEVER;
         Some(timer_at(place))
+    }
+
+    fn earliest(&self) -> Mono {
+        self.all.iter().fold(NEVER, |least, at| least.min(*at))
     }
 }
 
