@@ -31,7 +31,7 @@ main() {
     other_os
     own_script "pause, the embedded program" tests/pause.sh
     suite "tests" cargo test --all-features --no-fail-fast --quiet -- --show-output
-    PODLIFE_SIM_SEEDS=4000 own_test "simulation of 4,000 lives" simulation --release
+    PODLIFE_SIM_SEEDS=200000 own_test "simulation of 200,000 lives" simulation --release
     as_nobody
     own_script "tests in a virtual machine" tests/vm/run.sh
     step "nothing is left behind" same_traces "$before"

@@ -68,7 +68,7 @@ fn lives() {
 
 /// For a crash before every output, one life in so many is taken, and no more than so many: each is some hundred lives.
 const EVERY: u64 = 100;
-const MOST: u64 = 400;
+const MOST: u64 = 100;
 
 /// A crash before every single output of a life: each of them is a whole life again.
 #[test]
