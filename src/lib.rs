@@ -36,6 +36,14 @@
 //! Each is of use alone. [`model`] and [`lifecycle`] build on any OS, with `default-features = false` on little more than
 //! `serde_json`.
 //!
+//! # Features
+//!
+//! | feature | what | by default |
+//! |---|---|---|
+//! | `yaml` | manifests as YAML; JSON is always read | yes |
+//! | `oci` | plans to and from bundles of the OCI runtime specification: `linux::oci` | no: it brings two dozen crates |
+//! | `k8s-openapi` | conversions to and from the types of that crate | no |
+//!
 //! # The contract
 //!
 //! - One descriptor to wait on, one thread to drive it; other threads use a [`NodeHandle`](node::NodeHandle).

@@ -13,6 +13,8 @@ pub(crate) mod descendants;
 pub mod features;
 pub mod mount;
 pub mod namespace;
+#[cfg(feature = "oci")]
+pub mod oci;
 pub mod pause;
 pub mod process;
 pub mod reactor;

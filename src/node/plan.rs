@@ -33,6 +33,16 @@ impl PodPlan {
         let found = self.containers.iter().find(|(other, _)| other == name);
         found.map(|(_, plan)| plan)
     }
+
+    /// A container, alone in the pod's sandbox, for the OCI runtime specification.
+    #[cfg(feature = "oci")]
+    pub fn bundle(&self, name: &str) -> Option<crate::linux::oci::Bundle> {
+        let container = self.container(name)?.clone();
+        let set_up = self.sandbox.clone();
+        let bundle =
+            crate::linux::oci::Bundle::new(self.namespaces, self.users.clone(), set_up, container);
+        Some(bundle)
+    }
 }
 
 impl fmt::Display for PodPlan {

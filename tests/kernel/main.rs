@@ -9,6 +9,8 @@ mod escape;
 mod mount;
 mod namespace;
 mod nobody;
+#[cfg(feature = "oci")]
+mod oci;
 mod pause;
 mod process;
 mod sandbox;

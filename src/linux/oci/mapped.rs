@@ -1,0 +1,82 @@
+//! Which fields of a config.json are read. There is no other that is not refused.
+
+use serde_json::Value;
+
+use crate::{Error, Kind, Result};
+
+/// What is mapped; all below a name that ends in a dot. Annotations have no effect on a runtime.
+const MAPPED: [&str; 40] = [
+    "ociVersion",
+    "annotations.",
+    "hostname",
+    "domainname",
+    "root.path",
+    "root.readonly",
+    "mounts.destination",
+    "mounts.type",
+    "mounts.source",
+    "mounts.options.",
+    "process.args.",
+    "process.env.",
+    "process.cwd",
+    "process.terminal",
+    "process.consoleSize.",
+    "process.noNewPrivileges",
+    "process.oomScoreAdj",
+    "process.apparmorProfile",
+    "process.selinuxLabel",
+    "process.user.uid",
+    "process.user.gid",
+    "process.user.umask",
+    "process.user.additionalGids.",
+    "process.capabilities.",
+    "process.rlimits.",
+    "linux.namespaces.type",
+    "linux.uidMappings.",
+    "linux.gidMappings.",
+    "linux.rootfsPropagation",
+    "linux.maskedPaths.",
+    "linux.readonlyPaths.",
+    "linux.sysctl.",
+    "linux.seccomp.",
+    "linux.devices.path",
+    "linux.devices.type",
+    "linux.devices.major",
+    "linux.devices.minor",
+    "linux.devices.fileMode",
+    "linux.devices.uid",
+    "linux.devices.gid",
+];
+
+/// Nothing is in the document that is not read.
+pub(super) fn everything_is_mapped(shown: &str, name: &str, value: &Value) -> Result<()> {
+    if MAPPED.iter().any(|mapped| {
+        *mapped == name || mapped.ends_with('.') && format!("{name}.").starts_with(mapped)
+    }) {
+        return Ok(());
+    }
+    let inner = |shown: String, name: String, value| everything_is_mapped(&shown, &name, value);
+    let dot = if name.is_empty() { "" } else { "." };
+    match value {
+        Value::Null | Value::Bool(false) => Ok(()),
+        Value::Object(members) => members.iter().try_for_each(|(member, value)| {
+            inner(
+                format!("{shown}{dot}{member}"),
+                format!("{name}{dot}{member}"),
+                value,
+            )
+        }),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, value)| inner(format!("{shown}[{at}]"), name.to_owned(), value)),
+        value => Err(unsupported(shown, value)),
+    }
+}
+
+pub(super) fn unsupported(field: &str, value: impl std::fmt::Display) -> Error {
+    let attempt = format!("import the field {field}");
+    let why = format!("podlife cannot do what {value} says there");
+    Error::new(Kind::Unsupported, attempt, why)
+        .cure("leave it out, if the container can do without")
+}

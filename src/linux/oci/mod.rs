@@ -1,0 +1,87 @@
+//! Plans as bundles of the Open Container Initiative's runtime specification, and bundles as plans.
+//!
+//! [`Bundle::export`] writes a directory that `crun` and `runc` can run, [`Bundle::import`] reads one. What the other side cannot
+//! say is never left out silently: an export lists it as [`Difference`]s, an import is an error that names the field.
+//!
+//! Seen from within, a container under crun is the one that pause makes, in ids, capabilities, namespaces, limits, environment, devices and
+//! mounts, which a test compares. What remains: the pod's own files are on disk and not in a tmpfs; the host's root is bound
+//! directory by directory, not as one; crun drops `nosuid`, `nodev` and `noexec` of paths that are made read-only; a filter of
+//! seccomp is not exported, as it is compiled; what a container changes in a root that is a directory is not kept in memory: there
+//! the root is read-only.
+//!
+//! Runtime specification 1.2, cgroup v2. Feature `oci`.
+
+mod export;
+mod import;
+mod mapped;
+mod process;
+mod usual;
+
+use std::fmt;
+
+use super::namespace::Namespaces;
+use super::pause::Plan;
+use super::user::IdMaps;
+
+/// One container, and the sandbox it is alone in: what a bundle describes. Which cgroup it is in, and with which limits, is said
+/// when it is started.
+///
+/// ```
+/// use podlife::Node;
+/// use podlife::model::{Container, Pod};
+///
+/// let node = Node::ephemeral()?;
+/// let hello = Container::new("hello", "podlife.local/host").command(["echo", "hello"]);
+/// let plan = node.plan(&Pod::new("exported").container(hello).validate()?)?;
+///
+/// let directory = std::env::temp_dir().join(format!("podlife-doc-{}", std::process::id()));
+/// plan.bundle("hello").unwrap().export(&directory)?; // crun run --bundle <directory> hello
+/// let config = std::fs::read_to_string(directory.join("config.json"));
+/// std::fs::remove_dir_all(&directory).unwrap();
+/// assert!(config.unwrap().contains("\"hostname\": \"exported\""));
+/// # Ok::<(), podlife::Error>(())
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Those that the sandbox gets anew. The container's own are in its plan.
+    pub namespaces: Namespaces,
+    /// The ids of a user namespace of its own. `None`: it is the host's.
+    pub users: Option<IdMaps>,
+    /// What is done for the sandbox.
+    pub set_up: Plan,
+    /// What is done for the container.
+    pub container: Plan,
+}
+
+impl Bundle {
+    /// A container and its sandbox.
+    pub fn new(
+        namespaces: Namespaces,
+        users: Option<IdMaps>,
+        set_up: Plan,
+        container: Plan,
+    ) -> Bundle {
+        Bundle {
+            namespaces,
+            users,
+            set_up,
+            container,
+        }
+    }
+}
+
+/// What a bundle does not say as the plan does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The step of the plan, as it is printed.
+    pub step: String,
+    /// What becomes of it.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.why)
+    }
+}
