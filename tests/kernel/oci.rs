@@ -341,9 +341,27 @@ fn what_cannot_be_imported_is_an_error_that_names_the_field() {
     let path = exported.0.join("config.json");
     std::fs::write(&path, good.to_string()).unwrap();
     Bundle::import(&exported.0).unwrap();
+    for (pointer, value, field) in unmapped() {
+        let mut config = good.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match config.pointer_mut(parent).unwrap() {
+            Value::Array(items) => items[name.parse::<usize>().unwrap()] = value,
+            parent => parent[name] = value,
+        }
+        std::fs::write(&path, config.to_string()).unwrap();
+        let error = Bundle::import(&exported.0).expect_err(pointer);
+        assert!(
+            error.to_string().contains(field),
+            "{field} is not in {error}"
+        );
+    }
+}
+
+/// Where something stands that podlife cannot do, what, and how it is named.
+fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
     let foreign_map = json!([{ "containerID": 0, "hostID": 100000, "size": 65536 }]);
     let with_user = json!([{ "type": "mount" }, { "type": "user" }]);
-    for (pointer, value, field) in [
+    vec![
         ("/ociVersion", json!("2.0"), "ociVersion"),
         (
             "/hooks",
@@ -406,18 +424,5 @@ fn what_cannot_be_imported_is_an_error_that_names_the_field() {
             foreign_map,
             "mounts[0].uidMappings[0]",
         ),
-    ] {
-        let mut config = good.clone();
-        let (parent, name) = pointer.rsplit_once('/').unwrap();
-        match config.pointer_mut(parent).unwrap() {
-            Value::Array(items) => items[name.parse::<usize>().unwrap()] = value,
-            parent => parent[name] = value,
-        }
-        std::fs::write(&path, config.to_string()).unwrap();
-        let error = Bundle::import(&exported.0).expect_err(pointer);
-        assert!(
-            error.to_string().contains(field),
-            "{field} is not in {error}"
-        );
-    }
+    ]
 }
