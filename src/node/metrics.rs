@@ -121,7 +121,7 @@ const FAMILIES: [(&str, &str, &str); 20] = [
 
 impl Node {
     /// The figures of the Node and its pods now. What a host does not count (memory, without the memory controller) is left out.
-    /// It reads a handful of files for each running container, about 100 µs.
+    /// It reads a handful of files for each running container.
     ///
     /// ```
     /// let node = podlife::Node::ephemeral()?;

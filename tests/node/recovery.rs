@@ -14,7 +14,7 @@ use serde_json::json;
 use super::before::{self, Before};
 use super::hosted::{LONG, container, exit_code, pod, shell, valid};
 
-/// A state directory that is gone with the value.
+/// A state directory and its Nodes' cgroup, gone with the value.
 pub(crate) struct State(pub(crate) PathBuf);
 
 impl State {
@@ -58,7 +58,7 @@ impl State {
     }
 
     /// Nothing is left in it but its own three names.
-    pub(crate) fn check(self) {
+    pub(crate) fn check(&self) {
         for (directory, left) in [("pods", 0), ("logs", 0), ("", 3)] {
             let path = self.0.join(directory);
             assert_eq!(
@@ -68,14 +68,21 @@ impl State {
                 path.display()
             );
         }
-        std::fs::remove_dir_all(&self.0).unwrap();
-        remove_cgroup(&self.0);
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+        if !std::thread::panicking() {
+            remove_cgroup(&self.0);
+        }
     }
 }
 
 /// After the last Node of a state directory.
 pub(crate) fn remove_cgroup(state: &Path) {
-    if let Some(cgroup) = cgroup(state) {
+    if let Some(cgroup) = cgroup(state).filter(|cgroup| cgroup.exists()) {
         std::fs::remove_dir(cgroup).unwrap();
     }
 }
