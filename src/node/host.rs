@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -409,23 +409,42 @@ impl Cgroups {
             return Ok(Cgroups::Tree(Layout::new(root.ensure("podlife")?)?, None));
         }
         sweep(root);
-        let id = ids.next().to_string();
-        let own = root.create(&format!(
-            "{EPHEMERAL}{}",
-            id.split('-').next().unwrap_or_default()
-        ))?;
-        let lock = lock(&own);
+        let (own, lock) = create_locked(root, ids)?;
         Ok(Cgroups::Tree(Layout::new(own)?, lock))
     }
+}
+
+/// One that another Node swept away before it was locked is made anew. No lock where cgroups cannot be locked.
+fn create_locked(root: &Cgroup, ids: &mut Ids) -> Result<(Cgroup, Option<File>)> {
+    for _ in 0..16 {
+        let id = ids.next().to_string();
+        let name = format!("{EPHEMERAL}{}", id.split('-').next().unwrap_or_default());
+        let own = match root.create(&name) {
+            Err(error) if error.kind() == Kind::NotFound => continue,
+            made => made?,
+        };
+        match lock(&own) {
+            Ok(lock) if root.child(&name).is_ok() => return Ok((own, Some(lock))),
+            Err(TryLockError::Error(_)) => return Ok((own, None)),
+            _ => drop(own.remove()),
+        }
+    }
+    let attempt = format!("make a cgroup below {}", root.path().display());
+    let error = Error::new(Kind::Os, attempt, "others remove it before it is locked");
+    Err(error.cure("see which program removes cgroups there"))
 }
 
 /// How the cgroups of ephemeral Nodes are called.
 const EPHEMERAL: &str = "podlife-";
 
-/// None if another has it, or where cgroups cannot be locked.
-fn lock(cgroup: &Cgroup) -> Option<File> {
-    let file = File::from(cgroup.as_fd().try_clone_to_owned().ok()?);
-    file.try_lock().is_ok().then_some(file)
+fn lock(cgroup: &Cgroup) -> std::result::Result<File, TryLockError> {
+    let file = File::from(
+        cgroup
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(TryLockError::Error)?,
+    );
+    file.try_lock().map(|()| file)
 }
 
 /// Removes what ephemeral Nodes left behind.
@@ -433,7 +452,7 @@ fn sweep(root: &Cgroup) {
     let children = root.children().unwrap_or_default();
     for name in children.iter().filter(|name| name.starts_with(EPHEMERAL)) {
         let Ok(left) = root.child(name) else { continue };
-        if let Some(_lock) = lock(&left) {
+        if let Ok(_lock) = lock(&left) {
             // Not yet empty, if it was left only just now: the next Node does it.
             let _ = left.remove_tree();
         }

@@ -203,6 +203,17 @@ fn a_dry_run_prints_what_would_be_done() {
     assert_eq!(error.kind(), Kind::NotFound);
 }
 
+/// Each sweeps away what dead Nodes left, and none what another has only just made.
+#[test]
+fn nodes_that_are_opened_at_once_are_all_opened() {
+    let _before = Before::now();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| drop(Node::ephemeral().unwrap())));
+        }
+    });
+}
+
 /// At the limit of descriptors a pod is refused in words, and the others go on.
 #[test]
 fn at_the_limit_of_descriptors_a_pod_is_refused() {
