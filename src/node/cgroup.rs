@@ -68,6 +68,7 @@ impl Resident {
             }
         };
         self.degrade_all(host, &missing);
+        host.weigh_burstable();
         group.map(|group| pauses_own(&group)).transpose()
     }
 

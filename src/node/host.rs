@@ -405,6 +405,10 @@ impl Cgroups {
     /// One child of `root` is ours. That of an ephemeral Node is its own, and locked as long as it lives; those that nobody
     /// locks any more were left behind by pods that ended after their Node, and are removed.
     fn below(root: &Cgroup, ephemeral: bool, ids: &mut Ids) -> Result<Cgroups> {
+        if !nix::unistd::geteuid().is_root() {
+            // Delegated to this user, whose it is to arrange; what is missing is told when a limit needs it.
+            root.enable(Controllers::ALL, Enforcement::BestEffort)?;
+        }
         if !ephemeral {
             return Ok(Cgroups::Tree(Layout::new(root.ensure("podlife")?)?, None));
         }

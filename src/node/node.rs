@@ -174,7 +174,7 @@ impl Node {
             resident.files = Some(state.create(id, &resident.pod, &saving)?);
         }
         self.host.tell(id, &resident.name, EventKind::Created);
-        self.host.promises.keep(id, &resident.pod.spec);
+        self.host.promise(id, &resident.pod.spec);
         self.pods.insert(id, resident);
         self.step(id);
         self.host.reactor.wake();

@@ -31,7 +31,7 @@ impl Resident {
             Change::Resize(change) => Some(EventKind::Resize(change, self.resize_text(change))),
             Change::Terminating(cause) => Some(EventKind::Terminating(cause)),
             Change::Terminated => {
-                host.promises.forget(self.id);
+                host.release(self.id);
                 Some(EventKind::Terminated)
             }
             Change::StoreFailed => Some(EventKind::Store(StoreEvent::Failed)),
@@ -120,7 +120,7 @@ impl Resident {
 
     /// Nothing is left of the pod: lets go of everything, and says so.
     pub(super) fn leave(mut self, host: &mut Host) {
-        host.promises.forget(self.id);
+        host.release(self.id);
         if self.sandbox.is_some() {
             self.drop_sandbox(host);
         }

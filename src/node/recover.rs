@@ -54,7 +54,7 @@ impl Node {
             match found.and_then(|found| take_up(&mut self.host, id, found)) {
                 Ok(resident) => {
                     let promised = resident.allocated_pod();
-                    self.host.promises.keep(id, &promised.spec);
+                    self.host.promise(id, &promised.spec);
                     drop(promised);
                     self.pods.insert(id, resident);
                     self.step(id);

@@ -17,16 +17,25 @@ use crate::lifecycle::rules::resize::{
 };
 use crate::lifecycle::{AttemptState, ContainerIndex, Failure, Outcome, ResizeChange};
 use crate::linux::cgroup::{
-    Bound, CPU_MAX, Cgroup, Controller, Controllers, CpuMax, Limits, MEMORY_MAX, Setting, Value,
+    Bound, CPU_MAX, CPU_WEIGHT, Cgroup, Controller, Controllers, CpuMax, Limits, MEMORY_MAX,
+    Setting, Value,
 };
+use crate::model::cpu_share::{WeightFormula, shares};
+use crate::model::qos::qos_class;
 use crate::model::resource_sum::pod_requests;
-use crate::model::{Container, Pod, PodSpec, Quantity, ResourceRequirements};
+use crate::model::{Container, Pod, PodSpec, QosClass, Quantity, ResourceRequirements};
 
 /// What the pods of a host are promised, and what it has.
 #[derive(Debug)]
 pub(super) struct Promises {
     capacity: Amounts,
-    by_pod: BTreeMap<PodId, Amounts>,
+    by_pod: BTreeMap<PodId, Promised>,
+}
+
+#[derive(Debug)]
+struct Promised {
+    class: QosClass,
+    requests: Amounts,
 }
 
 impl Promises {
@@ -39,7 +48,20 @@ impl Promises {
 
     /// The pod is promised what its manifest requests.
     pub(super) fn keep(&mut self, pod: PodId, spec: &PodSpec) {
-        self.by_pod.insert(pod, requested(spec));
+        let promised = Promised {
+            class: qos_class(spec),
+            requests: requested(spec),
+        };
+        self.by_pod.insert(pod, promised);
+    }
+
+    /// The cpu of all burstable pods together.
+    pub(super) fn burstable_cpu(&self) -> Quantity {
+        let burstable = self
+            .by_pod
+            .values()
+            .filter(|promised| promised.class == QosClass::Burstable);
+        burstable.filter_map(|promised| promised.requests.cpu).sum()
     }
 
     /// Nobody holds it any more.
@@ -59,7 +81,7 @@ impl Promises {
         let zero = Quantity::ZERO;
         let others = self.by_pod.iter().filter(|(other, _)| **other != pod);
         let used: Quantity = others
-            .filter_map(|(_, promised)| promised.of(resource))
+            .filter_map(|(_, promised)| promised.requests.of(resource))
             .sum();
         let wanted = wanted.of(resource).unwrap_or(zero);
         let capacity = self.capacity.of(resource).unwrap_or(zero);
@@ -79,6 +101,35 @@ impl Promises {
             ),
         };
         (found, why)
+    }
+}
+
+impl Host {
+    /// The pod is promised what its manifest requests.
+    pub(super) fn promise(&mut self, pod: PodId, spec: &PodSpec) {
+        self.promises.keep(pod, spec);
+        self.weigh_burstable();
+    }
+
+    /// It is promised nothing any more.
+    pub(super) fn release(&mut self, pod: PodId) {
+        self.promises.forget(pod);
+        self.weigh_burstable();
+    }
+
+    /// What burstable pods weigh together, against each guaranteed one: what they request.
+    pub(super) fn weigh_burstable(&self) {
+        let Cgroups::Tree(tree, _) = &self.cgroups else {
+            return;
+        };
+        if !tree.controllers().contains(Controller::Cpu) {
+            return;
+        }
+        let shares = shares(self.promises.burstable_cpu().milli_value());
+        if let Ok(tier) = tree.root().child("burstable") {
+            // One that cannot be weighed now is with the next pod.
+            let _ = tier.write(&CPU_WEIGHT, &WeightFormula::Quadratic.weight(shares));
+        }
     }
 }
 
@@ -134,7 +185,7 @@ impl Resident {
         if found != Feasibility::Fits {
             return Outcome::Failed(Failure::new(found.reason(), why));
         }
-        host.promises.keep(self.id, &self.pod.spec);
+        host.promise(self.id, &self.pod.spec);
         Outcome::Done
     }
 

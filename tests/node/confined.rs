@@ -240,6 +240,7 @@ fn a_pod_sets_its_own_sysctls_and_no_others() {
         "{error}"
     );
     hosted.end();
+    let _before = Before::now();
     let error = Node::options()
         .allow_unsafe_sysctls(["vm.*"])
         .open()

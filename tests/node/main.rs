@@ -15,6 +15,7 @@ mod handle;
 mod images;
 mod init;
 mod job;
+mod limits;
 mod logs;
 mod manifests;
 mod metrics;

@@ -220,6 +220,8 @@ fn as_nobody(script: &str, test: &str) {
         program.as_raw_fd()
     );
     let mut command = std::process::Command::new("unshare");
+    // Root's own may be closed to others.
+    command.env("TMPDIR", "/tmp");
     let output = command.args(["-m", "sh", "-c", &script]).output().unwrap();
     let text =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -18,7 +18,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Cgroup, Controllers, Degraded, Enforcement, Limits};
+use super::{CPU_WEIGHT, Cgroup, Controller, Controllers, Degraded, Enforcement, Limits};
 use crate::{Kind, Result};
 
 /// Quality of service, as far as it is a level of the tree.
@@ -183,9 +183,13 @@ impl Layout {
         let Some(directory) = tier.directory() else {
             return Ok(None);
         };
-        let tier = self.root.ensure(directory)?;
-        tier.enable(self.controllers, Enforcement::BestEffort)?;
-        Ok(Some(tier))
+        let made = self.root.ensure(directory)?;
+        made.enable(self.controllers, Enforcement::BestEffort)?;
+        if tier == Tier::BestEffort && self.controllers.contains(Controller::Cpu) {
+            // The kubelet's two shares for all of them together.
+            made.write(&CPU_WEIGHT, &1)?;
+        }
+        Ok(Some(made))
     }
 
     /// Makes a sandbox's cgroup with its limits, ready for members with limits of their own. What is not enforced is told. On
