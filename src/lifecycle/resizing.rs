@@ -131,8 +131,10 @@ impl PodMachine {
     fn complete_resize(&mut self) -> bool {
         let under_way = |index: usize| {
             let owed = self.record.containers[index].owed == Some(Then::Start);
-            let alive = self.containers[index].state.is_alive();
-            (alive || owed) && self.resize_of(index) != Resize::Nothing
+            let state = self.containers[index].state;
+            // One that is being started has what was granted when that was asked for.
+            let runs = state.is_alive() || state == State::Starting;
+            (runs || owed) && self.resize_of(index) != Resize::Nothing
         };
         if self.shape.listed().any(under_way) {
             return false;

@@ -77,7 +77,7 @@ fn unmeetable() -> Vec<(Value, &'static str)> {
         ),
     ];
     if !is_root() {
-        all.push((main(user), "4711|run as root"));
+        all.push((main(user), "4711|is not mapped|or root"));
     }
     all
 }

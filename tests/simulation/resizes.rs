@@ -133,29 +133,31 @@ impl World {
         }
     }
 
-    /// What is applied is on record as granted.
+    /// What a container is given is on record as granted.
     fn apply_resources(&mut self) -> std::result::Result<Outcome, Broken> {
+        let done = !self.dice.permille(150);
         for index in 0..self.life.specs.len() {
             let name = ContainerIndex(index as u16);
             let on_disk = self.disk.as_ref().and_then(|record| record.container(name));
-            let granted = self.granted(index);
-            if memory(on_disk.and_then(|record| record.allocated())) != granted {
-                let text = format!("{index} is given {granted} Mi");
-                return Err(self.broken(Checker::PerformBeforePersist, text));
-            }
-        }
-        if self.dice.permille(150) {
-            return Ok(failed("Error"));
-        }
-        for index in 0..self.life.specs.len() {
+            let on_disk = memory(on_disk.and_then(|record| record.allocated()));
             let granted = self.granted(index);
             let restarts = self.life.restarts_to_resize(index);
             let here = self.procs.range_mut((index, 0)..(index + 1, 0)).next_back();
-            if let Some((_, proc)) = here.filter(|(_, proc)| proc.is_alive() && !restarts) {
+            let Some((_, proc)) = here.filter(|(_, proc)| proc.is_alive() && !restarts) else {
+                continue;
+            };
+            if on_disk != granted {
+                let text = format!("{index} is given {granted} Mi");
+                return Err(self.broken(Checker::PerformBeforePersist, text));
+            }
+            if done {
                 proc.memory = granted;
             }
         }
-        Ok(Outcome::Done)
+        Ok(match done {
+            true => Outcome::Done,
+            false => failed("Error"),
+        })
     }
 
     /// What a container that is started now gets.

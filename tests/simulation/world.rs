@@ -421,13 +421,14 @@ impl World {
     }
 
     pub(crate) fn answer_stale(&mut self, ticket: Ticket, outcome: Outcome) -> Result<(), Broken> {
-        // What is due now is not the answer's effect.
+        // What is due now is not the answer's effect, nor what is due after a crash.
+        let crashes = self.crashed;
         self.handle(Input::Tick)?;
         self.pump()?;
         let Some(machine) = &self.machine else {
             return Ok(());
         };
-        if self.deleted {
+        if self.deleted || self.crashed != crashes {
             return Ok(());
         }
         let before = (machine.record().clone(), machine.status().clone());

@@ -468,7 +468,18 @@ fn standard_streams_can_be_given_to_the_containers_user() {
 
 #[test]
 fn a_terminal_controls_the_session() {
-    let mut plan = host_container();
+    let host = host_container();
+    let (pivot, before) = host.steps().split_last().unwrap();
+    let mut plan = Plan::new(Namespaces::MOUNT | Namespaces::PID);
+    plan.extend(before.iter().cloned());
+    // That of the host need not be open to others than root.
+    plan.push(Step::Filesystem {
+        kind: "devpts".into(),
+        options: "newinstance,ptmxmode=0666,mode=0620".into(),
+        target: "/dev/pts".into(),
+        attributes: Attributes::NOSUID | Attributes::NOEXEC,
+    });
+    plan.push(pivot.clone());
     plan.push(Step::Terminal {
         rows: 30,
         columns: 90,
