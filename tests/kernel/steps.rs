@@ -21,7 +21,7 @@ fn planned() -> PodPlan {
             "volumes": [
                 { "name": "disk", "emptyDir": {} },
                 { "name": "memory", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } },
-                { "name": "host", "hostPath": { "path": "/usr" } }],
+                { "name": "host", "hostPath": { "path": "/" } }],
             "containers": [{
                 "name": "main", "image": "podlife.local/host", "command": ["/bin/sh", "-c", "exit 7"],
                 "workingDir": "/usr",
