@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 2
 export CARGO_TERM_COLOR=never LC_ALL=C
 readonly PACKAGE=linux-image-cloud-amd64 # depends on the newest kernel
 readonly TESTS="vm kernel node"          # what runs in there: test crates of this package
-readonly LIMIT=1200                      # seconds for one machine
+readonly LIMIT=1500                      # seconds for one machine
 # The host's own, in place of busybox's: what the tests' scripts expect of a Debian.
 readonly TOOLS="sh bash ldd setpriv nice cat ls tr id env sleep touch stat readlink mkdir rm cp mv true false wc head grep
     sed hostname umount mount ps unshare nsenter"
