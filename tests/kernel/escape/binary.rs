@@ -1,10 +1,11 @@
 //! The program that sets containers up, which they must not be able to change.
 
 use std::fs::OpenOptions;
-use std::io::{Result, Write};
+use std::io::{ErrorKind, Result, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
+use std::time::Instant;
 
 use podlife::linux::pause::plan::{Plan, Step};
 use podlife::linux::pause::{Key, Start};
@@ -25,7 +26,16 @@ fn overwrite(process: &Process) -> Result<()> {
     process.signal(Signal::KILL).unwrap();
     assert!(process.wait(Some(PATIENCE)).unwrap());
     let again = format!("/proc/self/fd/{}", held.as_raw_fd());
-    let mut program = OpenOptions::new().write(true).open(again)?;
+    let until = Instant::now() + PATIENCE;
+    let mut program = loop {
+        // What has ended is executed a moment longer, as far as the kernel goes.
+        match OpenOptions::new().write(true).open(&again) {
+            Err(why) if why.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                std::thread::yield_now();
+            }
+            opened => break opened?,
+        }
+    };
     program.write_all(b"#!/bin/sh\necho owned\n")
 }
 
