@@ -231,7 +231,7 @@ impl Resident {
     }
 }
 
-/// Pause's cgroup, new: kernels that count what `cgroup.kill` did to a cgroup (6.14, and stable ones of before) kill
+/// Pause's cgroup, new: kernels that count what `cgroup.kill` did to a cgroup (6.18 does) kill
 /// whatever is cloned into one that was ever killed from outside of it.
 fn pauses_own(group: &Cgroup) -> Result<Cgroup> {
     let name = Member::Pause.to_string();

@@ -16,6 +16,7 @@ use crate::lifecycle::rules::resize::{
     resize, resize_steps,
 };
 use crate::lifecycle::{AttemptState, ContainerIndex, Failure, Outcome, ResizeChange};
+use crate::linux::cgroup::layout::Tier;
 use crate::linux::cgroup::{
     Bound, CPU_MAX, CPU_WEIGHT, Cgroup, Controller, Controllers, CpuMax, Limits, MEMORY_MAX,
     Setting, Value,
@@ -126,7 +127,8 @@ impl Host {
             return;
         }
         let shares = shares(self.promises.burstable_cpu().milli_value());
-        if let Ok(tier) = tree.root().child("burstable") {
+        let tier = Tier::Burstable.directory();
+        if let Some(Ok(tier)) = tier.map(|name| tree.root().child(name)) {
             // One that cannot be weighed now is with the next pod.
             let _ = tier.write(&CPU_WEIGHT, &WeightFormula::Quadratic.weight(shares));
         }

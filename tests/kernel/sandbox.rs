@@ -4,7 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use podlife::linux::pause::plan::{Attributes, Namespaces, Plan, Propagation, Source, Step};
+use podlife::linux::Capabilities;
+use podlife::linux::pause::plan::{
+    Attributes, CapabilityBits, Credentials, Namespaces, Plan, Propagation, Source, Step,
+};
 use podlife::linux::pause::{Key, Output, Pause, Report, Request, Sandbox, Start, User, spawn};
 use podlife::linux::process::{Exit, Signal};
 
@@ -60,6 +63,31 @@ pub(crate) fn host_container() -> Plan {
     .push(tmpfs("/run"))
     .push(Step::Pivot);
     plan
+}
+
+/// The same with more before it enters its root: paths are those of the root that is being built.
+pub(crate) fn host_with(more: impl IntoIterator<Item = Step>) -> Plan {
+    let base = host_container();
+    let mut plan = Plan::new(base.namespaces());
+    let steps = base.steps().iter().filter(|step| **step != Step::Pivot);
+    plan.extend(steps.cloned()).extend(more).push(Step::Pivot);
+    plan
+}
+
+/// Root with these capabilities, as far as pause has them.
+pub(crate) fn root_with(set: Capabilities) -> Credentials {
+    let set = CapabilityBits(set.bits());
+    Credentials {
+        uid: 0,
+        gid: 0,
+        groups: None,
+        bounding: set,
+        permitted: set,
+        inheritable: CapabilityBits(0),
+        ambient: CapabilityBits(0),
+        no_new_privileges: false,
+        seccomp: None,
+    }
 }
 
 pub(crate) fn shell(mut plan: Plan, script: &str) -> Plan {

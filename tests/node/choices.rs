@@ -81,8 +81,7 @@ fn a_startup_probe_holds_back_the_others() {
         container(hosted.node.pod(id).unwrap().status(), "main").restart_count,
         0
     );
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -130,8 +129,7 @@ fn another_image_restarts_the_container() {
         hosted.node.update(id, valid(&renamed)).unwrap_err().kind(),
         Kind::Invalid
     );
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 

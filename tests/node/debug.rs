@@ -48,11 +48,7 @@ fn a_debugger_sees_the_processes_of_its_target() {
     assert_eq!(names, ["blind", "eye"]);
     let error = hosted.node.debug(id, debugger("eye", SLEEP)).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
-    hosted
-        .node
-        .delete(id, podlife::node::Delete::now())
-        .unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -81,11 +77,7 @@ fn a_debugger_ends_with_its_target_and_is_not_restarted() {
     hosted.until("Exited", "Container eye");
     let status = hosted.node.pod(id).unwrap().status().clone();
     assert_eq!(status.ephemeral_container_statuses[0].restart_count, 0);
-    hosted
-        .node
-        .delete(id, podlife::node::Delete::now())
-        .unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -100,11 +92,7 @@ fn a_debugger_without_its_target_says_so_and_waits() {
         .debug(id, debugger("eye", SLEEP).target("done"))
         .unwrap();
     hosted.until("Failed", "unable to find target container done");
-    hosted
-        .node
-        .delete(id, podlife::node::Delete::now())
-        .unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 

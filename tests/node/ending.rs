@@ -79,8 +79,7 @@ fn force_does_not_ask() {
     ));
     hosted.wait(id, Until::Ready);
     let started = Instant::now();
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     assert!(
         started.elapsed() < Duration::from_secs(2),
         "{:?}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use podlife::Kind;
 use podlife::model::{ConditionStatus, ConditionType};
-use podlife::node::{Delete, Exec, Until};
+use podlife::node::{Exec, Until};
 use serde_json::{Value, json};
 
 use super::hosted::{Hosted, LONG, container, pod, shell, with};
@@ -57,8 +57,7 @@ fn an_exec_probe_decides_readiness() {
         .output(id, "main", Exec::new(["rm", "/tmp/up"]), LONG)
         .unwrap();
     hosted.until("Condition", "Ready is False");
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -89,8 +88,7 @@ fn a_failing_liveness_probe_restarts() {
         container(hosted.node.pod(id).unwrap().status(), "main").restart_count,
         1
     );
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -115,8 +113,7 @@ fn http_and_tcp_probes_reach_into_the_pod() {
         "Unhealthy",
         "Liveness probe failed: HTTP probe failed with statuscode: 500",
     );
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -170,8 +167,7 @@ fn a_grpc_probe_asks_for_health() {
     );
     hosted.wait(id, Until::Ready);
     server.join().unwrap();
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -213,8 +209,7 @@ fn a_probe_that_takes_too_long_is_killed() {
     } else {
         println!("skipped: node: there is no cgroup to kill the probe's children with");
     }
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -250,7 +245,6 @@ fn a_command_that_takes_too_long_is_killed() {
         .output(id, "other", Exec::new(["true"]), LONG)
         .unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }

@@ -414,7 +414,7 @@ fn a_pause_that_is_reaped_at_once_is_missed() {
 }
 
 /// Drives until there is an event of this reason.
-fn told(node: &mut Node, reason: &str) {
+pub(crate) fn told(node: &mut Node, reason: &str) {
     let mut seen = String::new();
     let done = node.run_until(LONG, |_, event| {
         seen += &format!("{event}\n");

@@ -100,10 +100,6 @@ fn the_previous_log_is_kept() {
         .read_to_string(&mut text)
         .unwrap();
     assert_eq!(text, "first\n");
-    hosted
-        .node
-        .delete(id, podlife::node::Delete::now())
-        .unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::before::Before;
 use super::hosted::{Hosted, LONG, container, pod, shell, spec, valid, with};
-use super::recovery::State;
+use super::recovery::{State, told};
 
 fn sharing(name: &str, containers: serde_json::Value) -> serde_json::Value {
     spec(
@@ -40,8 +40,7 @@ fn containers_see_each_other_and_a_closed_reaper() {
         .concat();
     let expected = format!("podlife-reaper\npodlife-reaper\n{sets}NoNewPrivs:\t1\ndone\n");
     assert_eq!(hosted.logs(id, "main"), expected);
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -65,8 +64,7 @@ fn what_a_container_leaves_behind_ends_with_it() {
     manifest["spec"]["restartPolicy"] = json!("Never");
     let id = hosted.create(&manifest);
     hosted.printed(id, "watching", "gone");
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -104,10 +102,8 @@ fn the_reaper_is_part_of_the_sandbox() {
     assert_eq!(output.stdout, b"podlife-reaper\n");
 
     reaper(&state.pause(id)).signal(Signal::KILL).unwrap();
-    let anew = |event: &podlife::node::Event| event.reason() == "SandboxChanged";
-    node.run_until(LONG, |_, event| anew(event)).unwrap();
-    node.run_until(LONG, |_, event| event.reason() == "SandboxCreated")
-        .unwrap();
+    told(&mut node, "SandboxChanged");
+    told(&mut node, "SandboxCreated");
     node.wait(id, Until::Ready, LONG).unwrap();
     let before = restarts(&node, id);
     assert!(before > 0);
@@ -117,12 +113,7 @@ fn the_reaper_is_part_of_the_sandbox() {
     dead.signal(Signal::KILL).unwrap();
     assert!(dead.wait(Some(LONG)).unwrap());
     let mut node = state.node();
-    let mut story = Vec::new();
-    let remade = node.run_until(LONG, |_, event| {
-        story.push(event.to_string());
-        event.reason() == "SandboxCreated"
-    });
-    assert!(remade.is_ok(), "{story:#?}");
+    told(&mut node, "SandboxCreated");
     node.wait(id, Until::Ready, LONG).unwrap();
     assert!(restarts(&node, id) > before);
     node.delete(id, Delete::now()).unwrap();

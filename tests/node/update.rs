@@ -222,8 +222,7 @@ fn one_container_or_all_restart_on_request() {
     hosted.until("Killing", "Container b will be restarted");
     hosted.seen.clear();
     hosted.until("Started", "b");
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
@@ -238,8 +237,7 @@ fn a_restart_does_not_wait_for_the_back_off() {
     let started = std::time::Instant::now();
     hosted.until("Started", "main");
     assert!(started.elapsed() < Duration::from_secs(5));
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     let error = hosted.node.restart(id, None).unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     assert!(
@@ -282,8 +280,7 @@ fn use_is_read_from_cgroups_as_far_as_there_are_any() {
     if let Some(memory) = own.memory {
         assert!(memory.working_set() > 0 && memory.working_set() <= memory.current);
     }
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     assert_eq!(hosted.node.stats(id).unwrap_err().kind(), Kind::NotFound);
     hosted.end();
 }

@@ -11,8 +11,8 @@ use podlife::linux::pause::plan::{Plan, Step};
 use podlife::linux::pause::{Key, Start};
 use podlife::linux::process::{Process, Signal};
 
-use super::{Folder, container_with};
-use crate::sandbox::{PATIENCE, TestPod, shell};
+use super::Folder;
+use crate::sandbox::{PATIENCE, TestPod, host_with, shell};
 
 const FIRST: Key = Key::container(0, 0);
 
@@ -65,7 +65,7 @@ fn cve_2019_5736_an_image_that_executes_the_runtime_gets_nothing_of_it() {
         mode: 0o755,
         bytes: b"#!/proc/self/exe\n".to_vec(),
     };
-    let plan = shell(container_with([bait]), "exec sleep 1000");
+    let plan = shell(host_with([bait]), "exec sleep 1000");
     let mut pod = TestPod::new();
     pod.start(Start::new(FIRST, &plan));
     let mut bitten = Plan::inside(&plan);
@@ -77,9 +77,6 @@ fn cve_2019_5736_an_image_that_executes_the_runtime_gets_nothing_of_it() {
     // Pause's program, without a connection, plan or pod: it ends at once.
     pod.start(start);
     assert_eq!(pod.exit(FIRST.exec(1)).code(), 1);
-    let (_, text) = pod.run(
-        Key::container(1, 0),
-        &shell(container_with([]), "echo well"),
-    );
+    let (_, text) = pod.run(Key::container(1, 0), &shell(host_with([]), "echo well"));
     assert_eq!(text, "well\n");
 }

@@ -5,9 +5,8 @@ use podlife::linux::mount::mounts;
 use podlife::linux::pause::Key;
 use podlife::linux::pause::plan::{Plan, Step};
 
-use super::{container_with, root_with};
 use crate::nobody;
-use crate::sandbox::{TestPod, shell};
+use crate::sandbox::{TestPod, host_with, root_with, shell};
 
 /// A controller that is in a v1 hierarchy, which can be mounted once more without changing anything.
 fn old_controller() -> Option<String> {
@@ -20,7 +19,7 @@ fn old_controller() -> Option<String> {
 }
 
 fn container(set: Capabilities, script: &str) -> Plan {
-    let mut plan = container_with([Step::CgroupNamespace]);
+    let mut plan = host_with([Step::CgroupNamespace]);
     plan.drop_to(&root_with(set));
     shell(plan, script)
 }

@@ -10,9 +10,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use podlife::linux::pause::plan::{Attributes, Namespaces, Plan, Source, Step};
 use podlife::linux::pause::{Key, Output, Report, Request, Sandbox, Start, User};
 
-use super::{Folder, container_with};
+use super::Folder;
 use crate::nobody;
-use crate::sandbox::{TestPod, read_all, sandbox, set_up, shell};
+use crate::sandbox::{TestPod, host_with, read_all, sandbox, set_up, shell};
 
 /// How many mounts one plan tries.
 const TRIES: usize = 50;
@@ -102,7 +102,7 @@ fn mounted(pod: &mut TestPod, key: Key, source: &Source) -> String {
         target: format!("/tmp/{at}").into(),
         attributes: Attributes::NONE,
     });
-    let (_, text) = pod.run(key, &shell(container_with(binds), "cat /tmp/*"));
+    let (_, text) = pod.run(key, &shell(host_with(binds), "cat /tmp/*"));
     pod.send(Request::Acknowledge(key));
     text
 }
@@ -114,7 +114,7 @@ fn mounted_or_refused(pod: &mut TestPod, key: Key, source: &Source) -> Option<St
         target: "/tmp/file".into(),
         attributes: Attributes::NONE,
     };
-    let plan = shell(container_with([bind]), "cat /tmp/file");
+    let plan = shell(host_with([bind]), "cat /tmp/file");
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     pod.send(Request::Start(Start {
         stdout: Output::Fd(writer.as_fd()),
@@ -213,7 +213,7 @@ fn cve_2021_30465_a_mount_point_swapped_for_a_link_stays_in_the_root() {
                 attributes: Attributes::NONE,
             };
             let steps = mount_points(Path::new("/tmp/volume"));
-            let plan = shell(container_with([bind].into_iter().chain(steps)), "true");
+            let plan = shell(host_with([bind].into_iter().chain(steps)), "true");
             let done = (0..100)
                 .filter(|at| attempt(pod, Key::container(1, *at), &plan))
                 .count();

@@ -9,8 +9,8 @@ use podlife::linux::Capabilities;
 use podlife::linux::pause::plan::{Plan, Step};
 use podlife::linux::pause::{Input, Key, Output, Request, Start};
 
-use super::{attacker, is_attacker, root_with};
-use crate::sandbox::{PATIENCE, TestPod};
+use super::{attacker, is_attacker};
+use crate::sandbox::{PATIENCE, TestPod, root_with};
 
 const FIRST: Key = Key::container(0, 0);
 const NAME: &str = "podlife-pause";

@@ -13,37 +13,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use podlife::linux::Capabilities;
-use podlife::linux::pause::plan::{CapabilityBits, Credentials, Plan, Step};
+use podlife::linux::pause::plan::{Plan, Step};
 
-use crate::sandbox::host_container;
+use crate::sandbox::{host_container, host_with, root_with};
 
 /// In a test that runs itself inside a container: it is the attacker.
 const ATTACKER: &str = "PODLIFE_TEST_ATTACKER";
-
-/// Root with these capabilities, as far as pause has them.
-fn root_with(set: Capabilities) -> Credentials {
-    let set = CapabilityBits(set.bits());
-    Credentials {
-        uid: 0,
-        gid: 0,
-        groups: None,
-        bounding: set,
-        permitted: set,
-        inheritable: CapabilityBits(0),
-        ambient: CapabilityBits(0),
-        no_new_privileges: false,
-        seccomp: None,
-    }
-}
-
-/// [`host_container`] with more before it enters its root.
-fn container_with(more: impl IntoIterator<Item = Step>) -> Plan {
-    let base = host_container();
-    let mut plan = Plan::new(base.namespaces());
-    let steps = base.steps().iter().filter(|step| **step != Step::Pivot);
-    plan.extend(steps.cloned()).extend(more).push(Step::Pivot);
-    plan
-}
 
 /// A container in which this program runs the named test, as an attacker with these capabilities.
 fn attacker(test: &str, set: Capabilities) -> Plan {
@@ -51,7 +26,7 @@ fn attacker(test: &str, set: Capabilities) -> Plan {
     let mut plan = Plan::new(host_container().namespaces());
     let from = plan.hand_over(OwnedFd::from(program));
     let path = PathBuf::from("/tmp/attacker");
-    let copied = container_with([Step::Copy {
+    let copied = host_with([Step::Copy {
         from,
         path,
         mode: 0o755,

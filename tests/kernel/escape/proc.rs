@@ -3,8 +3,8 @@
 use podlife::linux::pause::Key;
 use podlife::linux::pause::plan::{Attributes, Namespaces, Plan, Propagation, Source, Step};
 
-use super::{Folder, container_with};
-use crate::sandbox::{TestPod, shell};
+use super::Folder;
+use crate::sandbox::{TestPod, host_with, shell};
 
 const FIRST: Key = Key::container(0, 0);
 
@@ -51,7 +51,7 @@ fn cve_2025_31133_what_masks_a_path_is_not_the_containers() {
     let look = "stat -c '%F %t:%T' /run/hidden; cat /run/hidden";
     let mut pod = TestPod::new();
     // The hole: /dev/null as the container has it is bound over the path.
-    let mut plan = container_with(hostile_root());
+    let mut plan = host_with(hostile_root());
     plan.push(bind("/dev/null", "/run/hidden"));
     let (_, text) = pod.run(FIRST, &shell(plan, look));
     assert_eq!(text, "regular file 0:0\nprecious\n");
@@ -59,7 +59,7 @@ fn cve_2025_31133_what_masks_a_path_is_not_the_containers() {
     let masked = hostile_root()
         .into_iter()
         .chain([Step::Mask("/run/hidden".into())]);
-    let plan = shell(container_with(masked), look);
+    let plan = shell(host_with(masked), look);
     let (_, text) = pod.run(Key::container(0, 1), &plan);
     assert_eq!(text, "character special file 1:3\n");
 }
@@ -80,7 +80,7 @@ fn cve_2025_52565_nothing_is_mounted_once_the_root_is_the_containers() {
     };
     let mut pod = TestPod::new();
     // The hole: a terminal that is bound by its name in the container, to where the container can write.
-    let mut plan = container_with(hostile());
+    let mut plan = host_with(hostile());
     plan.push(bind("/dev/pts/0", "/dev/console"));
     let (_, text) = pod.run(FIRST, &shell(plan, "cat /dev/console"));
     assert_eq!(text, "precious\n");

@@ -4,14 +4,13 @@ use podlife::linux::Capabilities;
 use podlife::linux::pause::Key;
 use podlife::linux::pause::plan::{Credentials, Filter, Plan};
 
-use super::{container_with, root_with};
-use crate::sandbox::{TestPod, shell};
+use crate::sandbox::{TestPod, host_with, root_with, shell};
 
 /// Root in a user namespace of its own mounts, which reaches the parsers of `fsconfig(2)`.
 const REACH: &str = "unshare --user --map-root-user --mount mount -t tmpfs none /tmp 2>/dev/null && echo reached; true";
 
 fn confined(credentials: &Credentials) -> Plan {
-    let mut plan = container_with([]);
+    let mut plan = host_with([]);
     plan.drop_to(credentials);
     shell(plan, REACH)
 }

@@ -2,12 +2,13 @@
 
 use std::os::fd::AsFd;
 
-use podlife::linux::pause::plan::{CapabilityBits, Credentials, Namespaces, Plan, Step};
+use podlife::linux::Capabilities;
+use podlife::linux::pause::plan::{Namespaces, Plan, Step};
 use podlife::linux::pause::{Cgroup, Key, Output, Report, Request, Start};
 use podlife::linux::process::{Exit, Signal};
 
 use crate::nobody;
-use crate::sandbox::{TestPod, host_container, read_all, shell};
+use crate::sandbox::{TestPod, host_container, read_all, root_with, shell};
 use crate::scratch::Scratch;
 
 const FIRST: Key = Key::container(0, 0);
@@ -138,23 +139,6 @@ fn an_exec_is_in_the_containers_namespaces_and_outlived_by_it() {
     assert_eq!(text, "1\n");
 }
 
-/// The capabilities of a usual container: all but those that give it the host.
-const USUAL: CapabilityBits = CapabilityBits(0xa804_25fb);
-
-fn credentials(set: CapabilityBits) -> Credentials {
-    Credentials {
-        uid: 0,
-        gid: 0,
-        groups: None,
-        bounding: set,
-        permitted: set,
-        inheritable: CapabilityBits(0),
-        ambient: CapabilityBits(0),
-        no_new_privileges: false,
-        seccomp: None,
-    }
-}
-
 #[test]
 fn containers_of_a_shared_pid_namespace_see_each_other_and_a_harmless_first_process() {
     let mut pod = TestPod::new();
@@ -164,7 +148,7 @@ fn containers_of_a_shared_pid_namespace_see_each_other_and_a_harmless_first_proc
         options: "size=0,mode=555".into(),
     })
     .push(Step::Pivot);
-    plan.drop_to(&credentials(CapabilityBits(0)))
+    plan.drop_to(&root_with(Capabilities::NONE))
         .push(Step::Reap);
     pod.start(Start::new(reaper, &plan));
 
@@ -174,7 +158,7 @@ fn containers_of_a_shared_pid_namespace_see_each_other_and_a_harmless_first_proc
         ..Start::new(FIRST, &sleeper)
     });
     let mut looking = host_container_joining();
-    looking.drop_to(&credentials(USUAL));
+    looking.drop_to(&root_with(Capabilities::CONTAINER));
     let looking = shell(
         looking,
         "until grep -qs sleep /proc/[0-9]*/comm; do sleep 0.01; done; cat /proc/1/comm; ls /proc/1/fd; \

@@ -9,23 +9,9 @@ use podlife::linux::pause::plan::{
 use podlife::linux::pause::{Key, Start};
 
 use crate::nobody;
-use crate::sandbox::{TestPod, host_container, shell};
+use crate::sandbox::{TestPod, host_container, host_with, shell};
 
 const FIRST: Key = Key::container(0, 0);
-
-/// Adds steps before the pivot, where paths are those of the root that is being built.
-fn host_with(steps: impl IntoIterator<Item = Step>) -> Plan {
-    let base = host_container();
-    let mut plan = Plan::new(base.namespaces());
-    for step in base.steps() {
-        if *step == Step::Pivot {
-            break;
-        }
-        plan.push(step.clone());
-    }
-    plan.extend(steps).push(Step::Pivot);
-    plan
-}
 
 fn run(plan: Plan, script: &str) -> String {
     TestPod::new().run(FIRST, &shell(plan, script)).1
@@ -468,18 +454,13 @@ fn standard_streams_can_be_given_to_the_containers_user() {
 
 #[test]
 fn a_terminal_controls_the_session() {
-    let host = host_container();
-    let (pivot, before) = host.steps().split_last().unwrap();
-    let mut plan = Plan::new(Namespaces::MOUNT | Namespaces::PID);
-    plan.extend(before.iter().cloned());
-    // That of the host need not be open to others than root.
-    plan.push(Step::Filesystem {
+    // The host's own need not be open to others than root.
+    let mut plan = host_with([Step::Filesystem {
         kind: "devpts".into(),
         options: "newinstance,ptmxmode=0666,mode=0620".into(),
         target: "/dev/pts".into(),
         attributes: Attributes::NOSUID | Attributes::NOEXEC,
-    });
-    plan.push(pivot.clone());
+    }]);
     plan.push(Step::Terminal {
         rows: 30,
         columns: 90,

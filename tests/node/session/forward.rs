@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use podlife::Kind;
-use podlife::node::{Delete, PortForward, Until};
+use podlife::node::{PortForward, Until};
 use serde_json::json;
 
 use super::super::hosted::{Hosted, LONG, pod, shell};
@@ -60,8 +60,7 @@ fn a_stream_into_a_pod_needs_no_address() {
     // One that is never asked for, and one whose pod ends first.
     drop(hosted.node.forward(id, 8080).unwrap());
     let pending = hosted.node.forward(id, 8080).unwrap();
-    hosted.node.delete(id, Delete::now()).unwrap();
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     drop(hosted.node.finish(pending, LONG));
     assert_eq!(
         hosted.node.forward(id, 8080).unwrap_err().kind(),

@@ -51,6 +51,21 @@ pub struct Copied {
 }
 
 impl Copy {
+    fn between(
+        (side, from): (&Side, &Path),
+        (other, to): (&Side, &Path),
+        owner: Option<(u32, u32)>,
+        attempt: String,
+    ) -> Result<Copy> {
+        let explained = |why: tree::Why| why.explain(&attempt);
+        let source = Place::of(side, from).map_err(explained)?;
+        let target = Place::for_copy(other, to, &source).map_err(explained)?;
+        Ok(Copy {
+            tree: Tree::new(source, target, owner),
+            attempt,
+        })
+    }
+
     /// Copies a part: one entry of a directory, or up to a mebibyte of a file. False when all is done.
     ///
     /// # Errors
@@ -95,15 +110,8 @@ impl Node {
             to.display()
         );
         let inside = self.resident_to_copy(id)?.files_of(container, &attempt)?;
-        let owner = inside.owner;
-        let inside = Side::Inside(inside.root);
-        let copy = |why: tree::Why| why.explain(&attempt);
-        let source = Place::of(&Side::Host, from).map_err(copy)?;
-        let target = Place::for_copy(&inside, to, &source).map_err(copy)?;
-        Ok(Copy {
-            tree: Tree::new(source, target, owner),
-            attempt,
-        })
+        let (owner, inside) = (inside.owner, Side::Inside(inside.root));
+        Copy::between((&Side::Host, from), (&inside, to), owner, attempt)
     }
 
     /// Copies `from` in a running container to `to` on this host, in the same way. Whatever the container does, nothing is
@@ -126,13 +134,7 @@ impl Node {
         );
         let inside = self.resident_to_copy(id)?.files_of(container, &attempt)?;
         let inside = Side::Inside(inside.root);
-        let copy = |why: tree::Why| why.explain(&attempt);
-        let source = Place::of(&inside, from).map_err(copy)?;
-        let target = Place::for_copy(&Side::Host, to, &source).map_err(copy)?;
-        Ok(Copy {
-            tree: Tree::new(source, target, None),
-            attempt,
-        })
+        Copy::between((&inside, from), (&Side::Host, to), None, attempt)
     }
 
     fn resident_to_copy(&self, id: PodId) -> Result<&Resident> {
