@@ -219,14 +219,8 @@ impl Resident {
         if !self.degraded.contains(what) {
             let what: Arc<str> = what.into();
             self.degraded.insert(what.clone());
-            host.tell(
-                self.id,
-                &self.name,
-                EventKind::Degraded(Degraded {
-                    what,
-                    why: why.into(),
-                }),
-            );
+            let why = why.into();
+            self.say(host, EventKind::Degraded(Degraded { what, why }));
         }
     }
 }

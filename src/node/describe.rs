@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::PodId;
+use super::event::EventSeries;
 use super::resident::Resident;
 use crate::lifecycle::rules::column::{Listed, Row};
 use crate::lifecycle::{Record, State};
@@ -48,6 +49,24 @@ impl<'n> PodRef<'n> {
     /// What its machine remembers.
     pub fn record(&self) -> &'n Record {
         self.0.machine.record()
+    }
+
+    /// What was said of it since this Node has it, oldest first: the last 64 different things, each with how often it was said. Unlike
+    /// [`Node::events`](crate::Node::events) other pods do not push them out.
+    ///
+    /// ```
+    /// use podlife::Node;
+    /// use podlife::model::{Container, Pod};
+    ///
+    /// let mut node = Node::ephemeral()?;
+    /// let id = node.create(Pod::new("web").container(Container::new("web", "absent")))?;
+    /// let pod = node.pod(id).unwrap();
+    /// let accepted = pod.events().next().unwrap();
+    /// assert_eq!((accepted.event.reason(), accepted.count), ("Accepted", 1));
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    pub fn events(&self) -> impl Iterator<Item = &'n EventSeries> + use<'n> {
+        self.0.events.all()
     }
 
     /// Its row in `kubectl get pods`.

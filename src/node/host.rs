@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::Admission;
-use super::event::{Degraded, EventKind, Ring};
+use super::event::{Degraded, Event, EventKind, Ring};
 use super::handle::WatchQueue;
 use super::id::Ids;
 use super::logs::Bounds;
@@ -322,15 +322,10 @@ impl Host {
     }
 
     /// Tells everybody.
-    pub(super) fn tell(&mut self, pod: PodId, name: &PodName, kind: EventKind) {
-        let before = self.events.end();
-        self.events.push(Clock::now(), pod, name.clone(), kind);
-        if self.watches.is_empty() {
-            return;
-        }
-        if let Some(event) = self.events.after(before).next() {
-            self.watches.retain(|watch| watch.push(event.clone()));
-        }
+    pub(super) fn tell(&mut self, pod: PodId, name: &PodName, kind: EventKind) -> Event {
+        let event = self.events.push(Clock::now(), pod, name.clone(), kind);
+        self.watches.retain(|watch| watch.push(event.clone()));
+        event
     }
 
     /// Replays to a new watch, and keeps it.

@@ -51,8 +51,8 @@ pub use crate::linux::process::Exit;
 pub use command::{Delete, Output, Snapshot, Turn, Until};
 pub use describe::{Describe, PodRef};
 pub use event::{
-    Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventType, Events,
-    KillReason, PodName, ProbeKind, ResizeChange, SandboxChange, StoreEvent,
+    Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventSeries,
+    EventType, Events, KillReason, PodName, ProbeKind, ResizeChange, SandboxChange, StoreEvent,
 };
 pub use handle::{NodeHandle, Pending, Watch};
 pub use id::PodId;

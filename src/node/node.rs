@@ -173,7 +173,7 @@ impl Node {
             };
             resident.files = Some(state.create(id, &resident.pod, &saving)?);
         }
-        self.host.tell(id, &resident.name, EventKind::Created);
+        resident.say(&mut self.host, EventKind::Created);
         self.host.promise(id, &resident.pod.spec);
         self.pods.insert(id, resident);
         self.step(id);

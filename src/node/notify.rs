@@ -41,9 +41,15 @@ impl Resident {
             Change::Deleted => return true,
         };
         if let Some(kind) = kind {
-            host.tell(self.id, &self.name, kind);
+            self.say(host, kind);
         }
         false
+    }
+
+    /// Tells everybody something about this pod, and keeps it.
+    pub(super) fn say(&mut self, host: &mut Host, kind: EventKind) {
+        let event = host.tell(self.id, &self.name, kind);
+        self.events.push(event);
     }
 
     fn condition(&self, place: u8) -> Option<EventKind> {

@@ -119,7 +119,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
             resident.go_on_rotating();
             // The Node before may have been killed between keeping an object and writing what is made of it.
             if let Err(why) = resident.fill_volumes(host) {
-                host.tell(id, &resident.name, EventKind::FailedMount(why));
+                resident.say(host, EventKind::FailedMount(why));
             }
         }
         (Some((pause, _)), None) => end(pause)?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::event::EventKind;
+use super::event::{EventKind, PodEvents};
 use super::host::{Due, Host};
 use super::lower::{Ground, Lowering, config_error};
 use super::run::Run;
@@ -65,6 +65,8 @@ pub(super) struct Resident {
     pub(super) view: Option<Arc<View>>,
     /// What the machine waits for.
     pub(super) deadline: Option<Mono>,
+    /// What was said of it.
+    pub(super) events: PodEvents,
 }
 
 /// What is known of one container beside its record.
@@ -119,6 +121,7 @@ impl Resident {
             ids: None,
             view: None,
             deadline: None,
+            events: PodEvents::default(),
         };
         resident.add_sites();
         resident

@@ -1,6 +1,7 @@
 //! What happened to pods, told in order.
 
 mod ring;
+mod series;
 mod text;
 mod timeline;
 
@@ -19,6 +20,8 @@ pub use crate::lifecycle::{
 };
 pub(crate) use ring::Ring;
 pub use ring::{Cursor, Events};
+pub use series::EventSeries;
+pub(crate) use series::PodEvents;
 
 /// One thing that happened to one pod.
 ///

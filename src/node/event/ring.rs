@@ -42,18 +42,20 @@ impl Ring {
     }
 
     /// Adds an event.
-    pub(crate) fn push(&mut self, at: Now, pod: PodId, name: PodName, kind: EventKind) {
+    pub(crate) fn push(&mut self, at: Now, pod: PodId, name: PodName, kind: EventKind) -> Event {
         if self.events.len() == self.capacity {
             self.events.pop_front();
         }
         self.next += 1;
-        self.events.push_back(Event {
+        let event = Event {
             cursor: Cursor(self.next),
             at,
             pod,
             name,
             kind,
-        });
+        };
+        self.events.push_back(event.clone());
+        event
     }
 
     /// The next event that was not popped yet, or [`EventKind::Lagged`] in place of those that were dropped unread.
@@ -69,11 +71,6 @@ impl Ring {
             ring: self,
             at: cursor.0.min(self.next),
         }
-    }
-
-    /// Behind the newest event.
-    pub(crate) fn end(&self) -> Cursor {
-        Cursor(self.next)
     }
 
     /// How many have been dropped.
@@ -151,7 +148,7 @@ mod tests {
             push(&mut ring);
         }
         assert_eq!(ring.after(Cursor(2)).count(), 1);
-        assert_eq!(ring.after(ring.end()).count(), 0);
+        assert_eq!(ring.after(Cursor(3)).count(), 0);
         assert_eq!(ring.after(Cursor(99)).count(), 0);
         assert_eq!(ring.pop().unwrap().cursor, Cursor(1));
     }

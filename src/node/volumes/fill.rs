@@ -86,7 +86,8 @@ impl Resident {
                 if !directory.is_written() {
                     return Err(why);
                 }
-                host.tell(self.id, &self.name, EventKind::FailedMount(why));
+                let failed = EventKind::FailedMount(why);
+                self.events.push(host.tell(self.id, &self.name, failed));
             }
         }
         self.filled = Some(now);
@@ -96,7 +97,7 @@ impl Resident {
     /// Objects changed: files follow, and what waited for one goes on.
     pub(in crate::node) fn objects_changed(&mut self, host: &mut Host) {
         if let Err(why) = self.fill_volumes(host) {
-            host.tell(self.id, &self.name, EventKind::FailedMount(why));
+            self.say(host, EventKind::FailedMount(why));
         }
         self.tell(Input::Retry);
     }
