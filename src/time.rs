@@ -118,6 +118,18 @@ impl Wall {
             jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
         )
     }
+
+    /// RFC 1123 with a numeric zone, as `kubectl describe` shows times; always in UTC.
+    ///
+    /// ```
+    /// use podlife::time::Wall;
+    /// assert_eq!(Wall::from_secs(0).rfc1123z(), "Thu, 01 Jan 1970 00:00:00 +0000");
+    /// ```
+    pub fn rfc1123z(self) -> String {
+        let seconds =
+            jiff::Timestamp::from_second(self.0.div_euclid(1_000_000_000)).unwrap_or_default();
+        seconds.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    }
 }
 
 impl core::fmt::Display for Wall {

@@ -7,6 +7,7 @@
 //! that can be lived again.
 
 pub mod attempt;
+pub mod describe;
 mod ending;
 mod exits;
 mod fault;

@@ -228,6 +228,11 @@ impl Record {
         self.ending.as_ref().map(|ending| ending.cause)
     }
 
+    /// The seconds that the pod has for its end, once it ends.
+    pub fn grace(&self) -> Option<i64> {
+        self.ending.as_ref().map(|ending| ending.grace)
+    }
+
     /// When this was last written.
     pub fn saved(&self) -> Now {
         self.saved

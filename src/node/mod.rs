@@ -6,7 +6,6 @@
 mod admission;
 mod cgroup;
 mod command;
-mod describe;
 mod drain;
 mod event;
 mod handle;
@@ -28,6 +27,7 @@ mod observe;
 mod options;
 mod perform;
 mod plan;
+mod pod_ref;
 mod probes;
 mod recover;
 mod resident;
@@ -46,10 +46,10 @@ pub mod volumes;
 mod waiting;
 mod work;
 
+pub use crate::lifecycle::describe::Describe;
 pub use crate::lifecycle::rules::column::Row;
 pub use crate::linux::process::Exit;
 pub use command::{Delete, Output, Snapshot, Turn, Until};
-pub use describe::{Describe, PodRef};
 pub use event::{
     Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventSeries,
     EventType, Events, KillReason, PodName, ProbeKind, ResizeChange, SandboxChange, StoreEvent,
@@ -61,6 +61,7 @@ pub use metrics::Metrics;
 pub use node::Node;
 pub use options::NodeOptions;
 pub use plan::PodPlan;
+pub use pod_ref::PodRef;
 pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};
 pub use session::{Copied, Copy, Exec, ExecUser, PortForward, Session, Streams, TerminalSize};

@@ -9,6 +9,7 @@ mod choices;
 mod confined;
 mod credentials;
 mod debug;
+mod describe;
 mod ending;
 mod failing;
 mod handle;

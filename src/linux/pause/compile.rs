@@ -253,7 +253,10 @@ fn sourced(op: Op, source: &Source) -> Result<Record<'_>> {
             text: [path(below)?, path(inner)?, &[]],
             ..Record::new(op)
         },
-        Source::Mapped(source) => sourced(op, source)?,
+        Source::Detached(handle) => Record {
+            handle: handle.0,
+            ..Record::new(op)
+        },
     })
 }
 

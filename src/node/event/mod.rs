@@ -152,12 +152,19 @@ pub enum EventType {
     Warning,
 }
 
-impl fmt::Display for EventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl EventType {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             EventType::Normal => "Normal",
             EventType::Warning => "Warning",
-        })
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -182,7 +189,7 @@ impl Serialize for Event {
         event.serialize_field("uid", &self.pod)?;
         event.serialize_field("namespace", &*self.name.namespace)?;
         event.serialize_field("name", &*self.name.name)?;
-        event.serialize_field("type", &format_args!("{}", self.event_type()))?;
+        event.serialize_field("type", self.event_type().as_str())?;
         event.serialize_field("reason", self.reason())?;
         event.serialize_field("message", &self.message())?;
         event.end()
