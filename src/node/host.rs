@@ -19,7 +19,7 @@ use super::options::NodeOptions;
 use super::resize::Promises;
 use super::rootfs::Images;
 use super::store::StateDirectory;
-use super::users::{self, Pool, View};
+use super::users::{self, Pool};
 use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
 use crate::lifecycle::rules::resize::Amounts;
@@ -251,7 +251,7 @@ impl Host {
             scratch: self.scratch.clone(),
             volumes,
             users: self.users.clone(),
-            view: None,
+            separate: false,
             hidden_proc: self.users.as_ref().and(self.hidden_proc.clone()),
             seccomp: self.seccomp.clone(),
             modules: self.modules.clone(),
@@ -261,18 +261,13 @@ impl Host {
     }
 
     /// The same for a pod with ids and a user namespace of its own.
-    pub(super) fn ground_with(
-        &self,
-        volumes: Option<PathBuf>,
-        ids: Option<IdMap>,
-        view: Option<Arc<View>>,
-    ) -> Ground {
+    pub(super) fn ground_with(&self, volumes: Option<PathBuf>, ids: Option<IdMap>) -> Ground {
         let ground = self.ground(volumes);
         match ids {
             None => ground,
             Some(ids) => Ground {
                 users: Some(users::both(ids)),
-                view,
+                separate: true,
                 hidden_proc: self.hidden_proc.clone(),
                 ..ground
             },

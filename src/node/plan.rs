@@ -65,8 +65,7 @@ impl fmt::Display for PodPlan {
 }
 
 impl Node {
-    /// What would be done for a pod and each of its containers. Nothing is changed. Volumes are those of an ephemeral Node;
-    /// what a pod with `hostUsers: false` sees of the host is shown without the change of its owners.
+    /// What would be done for a pod and each of its containers. Nothing is changed. Volumes are those of an ephemeral Node.
     ///
     /// ```
     /// use podlife::Node;
@@ -85,7 +84,7 @@ impl Node {
     pub fn plan(&self, pod: &Valid<Pod>) -> Result<PodPlan> {
         let separate = self.host.separates(pod);
         let ids = separate.then(|| self.host.pool.free()).transpose()?;
-        let ground = self.host.ground_with(None, ids, None);
+        let ground = self.host.ground_with(None, ids);
         let options = PodOptions::of(pod)?;
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);

@@ -62,7 +62,7 @@ pub(super) struct Resident {
     pub(super) tearing_down: Option<Ticket>,
     /// The ids of the host that are its own, as long as it has a sandbox, and its user namespace.
     pub(super) ids: Option<IdMap>,
-    pub(super) view: Option<Arc<View>>,
+    pub(super) view: Option<View>,
     /// What the machine waits for.
     pub(super) deadline: Option<Mono>,
     /// What was said of it.
@@ -205,7 +205,7 @@ impl Resident {
     /// What the pod stands on.
     pub(super) fn ground(&self, host: &Host) -> Ground {
         let volumes = self.files.as_ref().map(PodFiles::volumes);
-        host.ground_with(volumes, self.ids, self.view.clone())
+        host.ground_with(volumes, self.ids)
     }
 
     /// A plan, or something else that is made from a container's manifest and what it stands on.

@@ -66,6 +66,9 @@ impl Resident {
             lowering.own_environment()
         })?;
         let mut plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        if let Some(view) = &self.view {
+            view.make_mounts(&mut plan).map_err(refused)?;
+        }
         let target = self.target(index)?;
         if target.is_some() {
             plan = plan.sharing(Namespaces::PID);

@@ -89,7 +89,6 @@ impl Resident {
 
     fn spawn_sandbox(&mut self, host: &mut Host, ticket: Ticket, attempt: u32) -> Result<()> {
         if host.separates(&self.pod) && self.ids.is_none() {
-            volumes::can_be_separate(&self.pod)?;
             self.ids = Some(host.pool.take()?);
         }
         let ground = self.ground(host);
@@ -102,7 +101,10 @@ impl Resident {
             let group = lower::sandbox::fs_group(&self.pod).filter(|_| !host.is_rootless());
             volumes::make(volumes, &self.pod, group)?;
         }
-        let plan = lower::sandbox::plan(&self.pod, &ground)?;
+        let mut plan = lower::sandbox::plan(&self.pod, &ground)?;
+        if let Some(ids) = &self.ids {
+            users::make_file_systems(&mut plan, ids)?;
+        }
         let cgroup = self.make_cgroup(host)?;
         let listener = match &self.files {
             Some(files) => {
@@ -142,7 +144,7 @@ impl Resident {
     /// Holds the user namespace of a pod that has ids of its own.
     fn see(&mut self, spawned: &pause::Pause) -> Result<()> {
         if self.ids.is_some() {
-            self.view = Some(Arc::new(View::of(&spawned.process)?));
+            self.view = Some(View::of(&spawned.process)?);
         }
         Ok(())
     }
@@ -223,7 +225,7 @@ impl Resident {
             return Ok(());
         }
         self.ids = users::of(pause)?.map(|first| host.pool.keep(first));
-        self.view = Some(Arc::new(View::of(pause)?));
+        self.view = Some(View::of(pause)?);
         Ok(())
     }
 

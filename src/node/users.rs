@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 
-use crate::linux::mount::{Attributes, Beneath, Depth, Tree};
+use crate::linux::mount::{Attributes, Beneath, Depth, Filesystem, Tree};
 use crate::linux::namespace::{Namespace, NamespaceKind};
+use crate::linux::pause::Plan;
+use crate::linux::pause::plan::{Source, Step};
 use crate::linux::process::Process;
 use crate::linux::user::{IdMap, IdMaps};
 use crate::{Error, Kind, Result};
@@ -85,33 +87,72 @@ pub(super) fn of(process: &Process) -> Result<Option<u32>> {
     Ok(first.filter(|_| words.next() == Some(Ok(LENGTH))))
 }
 
+/// Makes the file systems that pause mounts for a pod with these ids, owned by the pod's root. They belong to the host, so that the
+/// Node may write there: in one of the pod's own, root of the host is nobody.
+pub(super) fn make_file_systems(plan: &mut Plan, ids: &IdMap) -> Result<()> {
+    let asked = plan.steps().iter().enumerate();
+    let made = asked.filter_map(|(number, step)| match step {
+        Step::Filesystem {
+            kind,
+            options,
+            attributes,
+            ..
+        } => Some(file_system(kind, options, *attributes, ids).map(|tree| (number, tree))),
+        _ => None,
+    });
+    for (number, tree) in made.collect::<Result<Vec<_>>>()? {
+        plan.made(number, OwnedFd::from(tree));
+    }
+    Ok(())
+}
+
+fn file_system(kind: &str, options: &str, attributes: Attributes, ids: &IdMap) -> Result<Tree> {
+    let owner = format!("uid={0},gid={0}", ids.outside);
+    let options = options.split(',').chain(owner.split(','));
+    let opened = Filesystem::new(kind)?;
+    let all = options
+        .filter_map(|option| option.split_once('='))
+        .try_fold(opened, |opened, (key, value)| opened.option(key, value))?;
+    all.mount(attributes)
+}
+
 /// A pod's user namespace, to show files of the host in: what root owns out here, root owns in there.
 #[derive(Debug)]
-pub(crate) struct View(Namespace);
+pub(super) struct View(Namespace);
 
 impl View {
     pub(super) fn of(pause: &Process) -> Result<View> {
         Namespace::of(pause, NamespaceKind::User).map(View)
     }
 
-    /// A directory or file of the host.
-    pub(crate) fn host(&self, path: &Path, attributes: Attributes) -> Result<Tree> {
-        self.map(Tree::copy(path, Depth::All)?, path, attributes)
+    /// Makes the mounts of a plan that show files of the host.
+    pub(super) fn make_mounts(&self, plan: &mut Plan) -> Result<()> {
+        let asked = plan.steps().iter().enumerate();
+        let made = asked.filter_map(|(number, step)| match step {
+            Step::Bind {
+                source: Source::Mapped(source),
+                attributes,
+                ..
+            } => Some(self.show(source, *attributes).map(|tree| (number, tree))),
+            _ => None,
+        });
+        for (number, tree) in made.collect::<Result<Vec<_>>>()? {
+            plan.made(number, OwnedFd::from(tree));
+        }
+        Ok(())
     }
 
-    /// What is at `path` below a directory of the host, whatever links there are.
-    pub(crate) fn below(&self, below: &Path, path: &Path, attributes: Attributes) -> Result<Tree> {
-        let file = Beneath::open(below)?.look_up(path)?;
-        self.map(
-            Tree::copy_of(file, Depth::All)?,
-            &below.join(path),
-            attributes,
-        )
-    }
-
-    fn map(&self, tree: Tree, path: &Path, attributes: Attributes) -> Result<Tree> {
+    /// Links lead as they do for pause: those of a path of the host, and none out of a volume.
+    fn show(&self, source: &Source, attributes: Attributes) -> Result<Tree> {
+        let tree = match source {
+            Source::Host(path) => Tree::copy(path, Depth::All)?,
+            Source::Below { below, path } => {
+                Tree::copy_of(Beneath::open(below)?.look_up(path)?, Depth::All)?
+            }
+            Source::Mapped(source) => return self.show(source, attributes),
+        };
         tree.map_ids(&self.0, Depth::All).map_err(|error| {
-            let attempt = format!("show {} to a pod with hostUsers: false", path.display());
+            let attempt = format!("show {source} to a pod with hostUsers: false");
             Error::caused(Kind::Unsupported, attempt, error).cure(
                 "use a file system that can map ids (ext4, xfs, btrfs 5.15, overlay 5.19, tmpfs 6.3), all mounts below it too",
             )

@@ -37,7 +37,11 @@ pub fn bind(walk: &Walk, record: &Record<'_>) -> Result<()> {
 }
 
 pub fn filesystem(walk: &Walk, record: &Record<'_>) -> Result<()> {
-    let mount = filesystem_mount(text(record, 0)?, text(record, 1)?, record.number[0])?;
+    let mount = if record.handle == NO_HANDLE {
+        filesystem_mount(text(record, 0)?, text(record, 1)?, record.number[0])?
+    } else {
+        handed_over(walk, record)?
+    };
     let target = walk.root().mount_point(text(record, 2)?, true)?;
     kernel::move_mount(mount.raw(), target.raw())
 }
@@ -90,8 +94,7 @@ fn existing(walk: &Walk, record: &Record<'_>) -> Result<Option<Fd>> {
 /// A detached mount of the record's source, with its attributes on all of it.
 fn source_mount(walk: &Walk, record: &Record<'_>) -> Result<Fd> {
     let mount = if record.handle != NO_HANDLE {
-        // Attached once and then gone, whoever else holds the descriptor: our copy will do.
-        kernel::duplicate(walk.handle(record.handle)?)?
+        handed_over(walk, record)?
     } else if record.text[1].is_empty() {
         kernel::open_tree(AT_FDCWD, Some(text(record, 0)?))?
     } else {
@@ -104,6 +107,11 @@ fn source_mount(walk: &Walk, record: &Record<'_>) -> Result<Fd> {
         kernel::mount_setattr(mount.raw(), record.number[0], true)?;
     }
     Ok(mount)
+}
+
+/// Attached once and then gone, whoever else holds the descriptor: our copy will do.
+fn handed_over(walk: &Walk, record: &Record<'_>) -> Result<Fd> {
+    kernel::duplicate(walk.handle(record.handle)?)
 }
 
 fn filesystem_mount(kind: Text<'_>, options: Text<'_>, attributes: u64) -> Result<Fd> {

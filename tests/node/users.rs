@@ -149,6 +149,91 @@ fn files_have_the_same_owners_inside_and_outside() {
     std::fs::remove_dir_all(&host).unwrap();
 }
 
+/// The files of a Secret are for the pod's root and its group, and neither for other users nor for those of the host.
+#[test]
+fn what_is_made_of_objects_belongs_to_the_pod() {
+    if !is_root() {
+        println!("skipped: a group of the pod's own: an ordinary user has none");
+        return;
+    }
+    let mut hosted = Hosted::ephemeral();
+    let word = |word: &str| podlife::model::Secret::new("key").entry("word", word);
+    hosted.node.put(word("xyzzy")).unwrap();
+    let script = "show() { cat /tmp/key/word 2>/dev/null && echo || echo closed; }; \
+        stat -L -c %a:%u:%g /tmp/key /tmp/key/word; stat -c %a:%u:%g /tmp/part; show; \
+        until test -e /tmp/part/go; do sleep 0.02; done; show";
+    let volume = json!({ "name": "key", "secret": { "secretName": "key", "defaultMode": 0o400 } });
+    let memory =
+        json!({ "name": "memory", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } });
+    let mounts = json!([
+        { "name": "key", "mountPath": "/tmp/key" },
+        { "name": "memory", "mountPath": "/tmp/part", "subPath": "part" },
+    ]);
+    let user = |name: &str, context: Value| {
+        let more = json!({ "volumeMounts": mounts, "securityContext": context });
+        with(shell(name, script), more)
+    };
+    for (group, more) in [(Some(9), json!({ "fsGroup": 9 })), (None, json!({}))] {
+        hosted.node.put(word("xyzzy")).unwrap();
+        let containers = json!([
+            user("root", json!({})),
+            user("other", json!({ "runAsUser": 7, "runAsGroup": 7 }))
+        ]);
+        let whole = json!({ "volumes": [volume, memory], "securityContext": more });
+        let id = hosted.create(&separate("objects", "Never", containers, whole));
+        for name in ["root", "other"] {
+            hosted.printed(
+                id,
+                name,
+                if name == "root" || group.is_some() {
+                    "xyzzy"
+                } else {
+                    "closed"
+                },
+            );
+        }
+        hosted.node.put(word("plugh")).unwrap();
+        let touch = Exec::new(["touch", "/tmp/part/go"]);
+        hosted.node.output(id, "root", touch, LONG).unwrap();
+        hosted.wait(id, Until::Finished);
+        let (rights, read) = match group {
+            Some(_) => ("755:0:0\n440:0:9\n2777:0:9\n", "xyzzy\nplugh\n"),
+            None => ("755:0:0\n400:0:0\n777:0:0\n", "closed\nclosed\n"),
+        };
+        assert_eq!(hosted.logs(id, "root"), format!("{rights}xyzzy\nplugh\n"));
+        assert_eq!(hosted.logs(id, "other"), format!("{rights}{read}"));
+        hosted.delete(id);
+    }
+    hosted.end();
+}
+
+/// What is made of the host's files is the same plan that is carried out.
+#[test]
+fn a_dry_run_says_whose_files_are_mapped() {
+    let _before = Before::now();
+    let node = before::ephemeral();
+    let volume = json!({ "name": "v", "hostPath": { "path": "/usr" } });
+    let mounts = json!([
+        { "name": "v", "mountPath": "/tmp/v", "readOnly": true },
+        { "name": "v", "mountPath": "/tmp/part", "subPath": "bin" },
+    ]);
+    let main = with(shell("main", "true"), json!({ "volumeMounts": mounts }));
+    let manifest = separate(
+        "dry",
+        "Never",
+        json!([main]),
+        json!({ "volumes": [volume] }),
+    );
+    let plan = node.plan(&valid(&manifest)).unwrap().to_string();
+    let mapped = if is_root() { ", ids mapped," } else { "" };
+    for line in [
+        format!("bind /usr{mapped} to /tmp/v ro\n"),
+        format!("bind bin in /usr{mapped} to /tmp/part\n"),
+    ] {
+        assert!(plan.contains(&line), "no {line:?} in {plan}");
+    }
+}
+
 #[test]
 fn an_image_can_be_changed_by_the_root_of_the_pod() {
     if !is_root() {

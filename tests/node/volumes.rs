@@ -38,6 +38,9 @@ fn word(word: &str) -> Secret {
     Secret::new("key").entry("word", word)
 }
 
+/// With the users of the host, and with users of its own: there the Node writes for somebody else.
+const USERS: [bool; 2] = [true, false];
+
 /// Waits until the file says so, then prints the other files, then waits for ever.
 fn pod_with_volumes(name: &str, script: &str) -> Value {
     let mounts = json!([
@@ -67,19 +70,23 @@ fn pod_with_volumes(name: &str, script: &str) -> Value {
 
 #[test]
 fn files_are_made_of_objects_and_follow_them() {
+    USERS.into_iter().for_each(files_follow);
+}
+
+fn files_follow(host_users: bool) {
     let mut hosted = Hosted::ephemeral();
     hosted.node.put(settings("blue")).unwrap();
     hosted.node.put(word("xyzzy")).unwrap();
     let script = "cd /run; cat settings/colour settings/size key/word about/name all/deep/er/colour all/word; echo; \
-                  stat -L -c %a settings/colour key/word all/deep/er/colour; stat -f -c %T key; \
+                  stat -L -c %a:%u:%g settings/colour key/word all/deep/er/colour; stat -c %u:%g key/word key/..data key; stat -f -c %T key; \
                   touch key/x 2>/dev/null || echo read-only; ls -A settings | grep -v '^[.][.]20'; \
                   test $(cat about/memory) -gt 1000000 && echo memory; \
                   until grep -q red settings/colour; do sleep 0.02; done; \
                   cat all/deep/er/colour colour; echo; exit 0";
-    let id = hosted.create(&pod_with_volumes("files", script));
+    let manifest = pod_with_volumes("files", script);
+    let id = hosted.create(&spec(manifest, json!({ "hostUsers": host_users })));
     hosted.printed(id, "main", "memory\n");
-    let lines =
-        "blue7xyzzyfilesbluexyzzy\n644\n400\n600\ntmpfs\nread-only\n..data\ncolour\nsize\nmemory\n";
+    let lines = "blue7xyzzyfilesbluexyzzy\n644:0:0\n400:0:0\n600:0:0\n0:0\n0:0\n0:0\ntmpfs\nread-only\n..data\ncolour\nsize\nmemory\n";
     assert_eq!(hosted.logs(id, "main"), lines);
     // What is the same changes nothing; what is new comes all at once, but not to a part that is mounted alone.
     hosted.node.put(word("xyzzy")).unwrap();
@@ -210,6 +217,10 @@ fn a_path_of_the_host_is_what_it_is_said_to_be() {
 
 #[test]
 fn a_part_of_a_volume_is_made_and_stays_in_it() {
+    USERS.into_iter().for_each(part_is_made);
+}
+
+fn part_is_made(host_users: bool) {
     let mut hosted = Hosted::ephemeral();
     let directory = Directory::new("parts");
     symlink("/etc", directory.0.join("trap")).unwrap();
@@ -217,23 +228,28 @@ fn a_part_of_a_volume_is_made_and_stays_in_it() {
         let mount = with(json!({ "name": "data", "mountPath": "/run/part" }), mount);
         let whole = json!({ "name": "empty", "mountPath": "/run/whole" });
         let part = json!({ "name": "empty", "mountPath": "/run/of-empty", "subPath": "a/b" });
+        let memory = json!({ "name": "memory", "mountPath": "/run/memory" });
+        let of_memory = json!({ "name": "memory", "mountPath": "/run/of-memory", "subPath": "c" });
         let env = json!([{ "name": "WHO", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }]);
         let main = with(
             shell("main", script),
-            json!({ "env": env, "volumeMounts": [mount, whole, part] }),
+            json!({ "env": env, "volumeMounts": [mount, whole, part, memory, of_memory] }),
         );
-        let volumes = json!([{ "name": "data", "hostPath": { "path": directory.0 } }, { "name": "empty", "emptyDir": {} }]);
+        let volumes = json!([{ "name": "data", "hostPath": { "path": directory.0 } }, { "name": "empty", "emptyDir": {} },
+            { "name": "memory", "emptyDir": { "medium": "Memory" } }]);
         spec(
             pod(name, "Never", json!([main])),
-            json!({ "volumes": volumes }),
+            json!({ "volumes": volumes, "hostUsers": host_users }),
         )
     };
-    let script = "touch /run/part/here; touch /run/of-empty/there; ls /run/whole/a/b; stat -c %a /run/whole/a";
+    let script = "cd /run; touch part/here of-empty/there of-memory/there; ls whole/a/b memory/c; \
+        stat -c %a:%u:%g whole/a memory/c";
     let part = json!({ "subPathExpr": "logs/$(WHO)" });
     let id = hosted.create(&manifest("web", part, script));
     hosted.wait(id, Until::Finished);
     assert!(directory.0.join("logs/web/here").exists());
-    assert_eq!(hosted.logs(id, "main"), "there\n777\n");
+    let expected = "memory/c:\nthere\n\nwhole/a/b:\nthere\n777:0:0\n777:0:0\n";
+    assert_eq!(hosted.logs(id, "main"), expected);
     hosted.delete(id);
 
     let id = hosted.create(&manifest(
@@ -251,6 +267,10 @@ fn a_part_of_a_volume_is_made_and_stays_in_it() {
 /// Neither on disk nor lost: the next Node has the objects, and the container sees what it changes.
 #[test]
 fn objects_outlive_the_node() {
+    USERS.into_iter().for_each(objects_outlive);
+}
+
+fn objects_outlive(host_users: bool) {
     let before = Before::now();
     let directory = Directory::new("state");
     let open = |directory: &Path| -> Node { before::open(super::recovery::options(directory)) };
@@ -258,9 +278,11 @@ fn objects_outlive_the_node() {
     node.put(settings("blue")).unwrap();
     node.put(word("xyzzy")).unwrap();
     let script = "echo $(cat /run/key/word); until grep -q red /run/settings/colour; do sleep 0.02; done; echo seen";
-    let id = node
-        .create(&*pod_with_volumes("outlives", script).to_string())
-        .unwrap();
+    let manifest = spec(
+        pod_with_volumes("outlives", script),
+        json!({ "hostUsers": host_users }),
+    );
+    let id = node.create(&*manifest.to_string()).unwrap();
     printed(&mut node, id, "main", "xyzzy");
     let on_disk = directory
         .0

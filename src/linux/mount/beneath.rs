@@ -4,8 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
+use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::{Error, Kind, Result};
 
@@ -60,6 +61,7 @@ pub struct Beneath {
     dir: OwnedFd,
     path: PathBuf,
     links: Links,
+    owner: Option<(Uid, Gid)>,
 }
 
 impl Beneath {
@@ -77,6 +79,7 @@ impl Beneath {
             dir,
             path,
             links: Links::default(),
+            owner: None,
         })
     }
 
@@ -84,6 +87,13 @@ impl Beneath {
     #[must_use]
     pub fn links(mut self, links: Links) -> Beneath {
         self.links = links;
+        self
+    }
+
+    /// Gives the directories it makes to this user and group: they are the caller's otherwise.
+    #[must_use]
+    pub fn owner(mut self, uid: u32, gid: u32) -> Beneath {
+        self.owner = Some((uid.into(), gid.into()));
         self
     }
 
@@ -143,7 +153,7 @@ impl Beneath {
                     Ok(()) => {
                         return self
                             .resolve(path, flags, 0)
-                            .and_then(|made| with_mode(made, mode));
+                            .and_then(|made| self.as_wanted(made, mode));
                     }
                     Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(errno),
@@ -172,6 +182,19 @@ impl Beneath {
             .unwrap_or(Err(Errno::EAGAIN))
     }
 
+    /// The umask is the embedder's, and `mkdir(2)` knows no set-id bits.
+    fn as_wanted(&self, directory: OwnedFd, mode: u32) -> Result<OwnedFd, Errno> {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        if let Some((uid, gid)) = self.owner {
+            let flags = AtFlags::AT_EMPTY_PATH;
+            fchownat(&directory, "", Some(uid), Some(gid), flags)?;
+        }
+        let mode = Mode::from_bits_truncate(mode);
+        fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)?;
+        Ok(directory)
+    }
+
     fn explain(&self, verb: &str, path: &Path, errno: Errno) -> Error {
         let error = Error::os(
             format!("{verb} {} in {}", path.display(), self.path.display()),
@@ -185,15 +208,6 @@ impl Beneath {
             _ => error,
         }
     }
-}
-
-/// The umask is the embedder's, and `mkdir(2)` knows no set-id bits.
-fn with_mode(directory: OwnedFd, mode: u32) -> Result<OwnedFd, Errno> {
-    use std::os::fd::AsRawFd;
-    let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let mode = Mode::from_bits_truncate(mode);
-    fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink)?;
-    Ok(directory)
 }
 
 impl AsFd for Beneath {

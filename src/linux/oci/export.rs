@@ -330,9 +330,9 @@ impl<'a> Export<'a> {
                 self.differs(step, "the path is followed wherever its links lead");
                 below.join(path)
             }
-            Source::Detached(_) => {
-                self.differs(step, "it is a mount that only this program has");
-                return Ok(());
+            Source::Mapped(source) => {
+                self.differs(step, "its files keep the owners they have on the host");
+                return self.bind(step, source, target, attributes);
             }
         };
         // Every runtime has it there.

@@ -253,10 +253,7 @@ fn sourced(op: Op, source: &Source) -> Result<Record<'_>> {
             text: [path(below)?, path(inner)?, &[]],
             ..Record::new(op)
         },
-        Source::Detached(handle) => Record {
-            handle: handle.0,
-            ..Record::new(op)
-        },
+        Source::Mapped(source) => sourced(op, source)?,
     })
 }
 

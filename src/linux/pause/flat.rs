@@ -148,6 +148,15 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The same with a mount that is made, attributes and all.
+    pub fn attaching(self, handle: u16) -> Record<'a> {
+        Record {
+            handle,
+            number: [0; 3],
+            ..self
+        }
+    }
+
     /// Bytes it takes.
     pub fn size(&self) -> usize {
         let text: usize = self.text.iter().map(|text| text.len() + 1).sum();

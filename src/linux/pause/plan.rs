@@ -41,6 +41,8 @@ pub struct Plan {
     join: Namespaces,
     steps: Vec<Step>,
     handles: Vec<Arc<OwnedFd>>,
+    /// Which step's mount is which of them.
+    made: Vec<(usize, Handle)>,
 }
 
 /// What a process may do in the end; [`Plan::drop_to`] brings it into the order that the kernel needs.
@@ -126,6 +128,14 @@ impl Plan {
     pub fn hand_over(&mut self, fd: impl Into<Arc<OwnedFd>>) -> Handle {
         self.handles.push(fd.into());
         Handle(u16::try_from(self.handles.len() - 1).unwrap_or(NO_HANDLE))
+    }
+
+    /// The mount that a step asks for, made already: one that is detached (`open_tree(OPEN_TREE_CLONE)`, `fsmount`), and has its
+    /// attributes. It can be attached once. For what is not pause's to make; as root only.
+    pub fn made(&mut self, step: usize, mount: impl Into<Arc<OwnedFd>>) -> &mut Plan {
+        let handle = self.hand_over(mount);
+        self.made.push((step, handle));
+        self
     }
 
     /// The steps.
@@ -261,9 +271,18 @@ impl Plan {
             return Err(Error::new(Kind::Exhausted, "compile a plan", why));
         }
         let mut bytes = vec![0; HEADER_SIZE];
-        for step in &self.steps {
+        for (number, step) in self.steps.iter().enumerate() {
+            let made = self.made.iter().find(|(at, _)| *at == number);
+            if made.is_none() && step.is_mapped() {
+                let why = "nobody has made its mount";
+                return Err(Error::new(Kind::Invalid, step.to_string(), why));
+            }
             compile(step, |record| {
-                record.encode(|piece| bytes.extend_from_slice(piece))
+                let record = match made {
+                    Some((_, handle)) => record.attaching(handle.0),
+                    None => *record,
+                };
+                record.encode(|piece| bytes.extend_from_slice(piece));
             })?;
         }
         if bytes.len() > PLAN_SIZE_MAX {

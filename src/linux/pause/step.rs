@@ -23,8 +23,10 @@ pub enum Source {
         /// The path in it.
         path: PathBuf,
     },
-    /// A detached mount made by the Node (`open_tree(OPEN_TREE_CLONE)`, `fsmount`). It can be attached once; root only.
-    Detached(Handle),
+    /// The same, seen with the owners that the pod's user namespace gives its files: what root of the host owns, root of the
+    /// pod owns in there. Only root of the host may make such a mount, so it is made beforehand:
+    /// [`Plan::made`](super::Plan::made).
+    Mapped(Box<Source>),
 }
 
 /// A set of capabilities, one bit each, numbered as in `capabilities(7)`.
@@ -255,7 +257,7 @@ impl fmt::Display for Source {
         match self {
             Source::Host(path) => write!(f, "{}", path.display()),
             Source::Below { below, path } => write!(f, "{} in {}", path.display(), below.display()),
-            Source::Detached(handle) => write!(f, "detached mount {}", handle.0),
+            Source::Mapped(source) => write!(f, "{source}, ids mapped,"),
         }
     }
 }
@@ -314,6 +316,16 @@ impl fmt::Display for Step {
 }
 
 impl Step {
+    /// Does it need a mount that is made beforehand?
+    pub(super) fn is_mapped(&self) -> bool {
+        match self {
+            Step::Bind { source, .. } | Step::Root { source, .. } => {
+                matches!(source, Source::Mapped(_))
+            }
+            _ => false,
+        }
+    }
+
     fn describe_file(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Directory { path, mode } => write!(

@@ -23,7 +23,6 @@ use crate::model::resource_sum::ResourceList;
 use crate::model::{Container, Pod, PodOptions};
 use crate::node::rootfs::Rootfs;
 use crate::node::session::{ExecUser, TerminalSize};
-use crate::node::users::View;
 use crate::{Error, Result};
 use identity::Identity;
 use sandbox::Pids;
@@ -37,8 +36,8 @@ pub(crate) struct Ground {
     pub(crate) volumes: Option<PathBuf>,
     /// The ids of the pod's user namespace. `None`: it is the host's.
     pub(crate) users: Option<IdMaps>,
-    /// That namespace, if the host's files must be shown in it with other owners than they have.
-    pub(crate) view: Option<Arc<View>>,
+    /// They are its own, so the host's files must be shown in it with other owners than they have.
+    pub(crate) separate: bool,
     /// Why a container cannot have a `/proc` of its own, if it cannot.
     pub(crate) hidden_proc: Option<Arc<str>>,
     /// Which system calls containers may make.

@@ -1,6 +1,5 @@
 //! What a container sees as its file system.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::{Lowering, create_error, volume};
@@ -121,12 +120,10 @@ fn base(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
                 path: inside(name),
                 mode: 0o755,
             }));
-            let lower = match &container.ground.view {
-                None => directory.clone(),
-                Some(view) => {
-                    let image = view.host(directory, Attributes::NONE);
-                    let image = OwnedFd::from(image.map_err(create_error)?);
-                    let source = Source::Detached(plan.hand_over(image));
+            let image = Source::Host(directory.clone());
+            let lower = match container.ground.shown(image, directory) {
+                Source::Host(directory) => directory,
+                source => {
                     plan.push(Step::Bind {
                         source,
                         target: inside("lower"),

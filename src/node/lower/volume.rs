@@ -1,16 +1,13 @@
 //! Volumes, as a container mounts them.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::{Ground, Lowering, config_error, create_error};
-use crate::Error;
+use super::{Ground, Lowering, config_error};
 use crate::lifecycle::Failure;
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::{Attributes, Source, Step};
 use crate::model::environment::sub_path;
 use crate::model::{Volume, VolumeMount};
-use crate::node::users::View;
 use crate::node::volumes::{Place, in_scratch};
 
 /// A volume, or a part of it, and where a container sees it.
@@ -25,6 +22,14 @@ pub(crate) struct Mount {
 }
 
 impl Ground {
+    /// Files of the host as the pod sees them. What pause mounts belongs to the pod already.
+    pub(super) fn shown(&self, source: Source, place: &Path) -> Source {
+        match self.separate && !place.starts_with(&self.scratch) {
+            true => Source::Mapped(Box::new(source)),
+            false => source,
+        }
+    }
+
     /// Where a volume is, as pause sees it; none for a kind that cannot be had.
     pub(crate) fn volume(&self, volume: &Volume) -> Option<PathBuf> {
         Some(match (Place::of(volume)?, &self.volumes) {
@@ -93,34 +98,15 @@ impl Mount {
             None => Source::Host(self.place.clone()),
         }
     }
-
-    /// The same as a mount with the owners that the pod's user namespace has.
-    fn shown(&self, view: &View) -> Result<OwnedFd, Error> {
-        let tree = match &self.sub_path {
-            Some(path) => view.below(&self.place, Path::new(path), self.attributes)?,
-            None => view.host(&self.place, self.attributes)?,
-        };
-        Ok(tree.into())
-    }
 }
 
 /// Adds the container's mounts.
 pub(super) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
     for mount in container.mounts()? {
-        let view = container.ground.view.as_ref();
-        let (source, attributes) =
-            match view.filter(|_| !mount.place.starts_with(&container.ground.scratch)) {
-                // Read-only or not: it is decided here, where the right to do so is.
-                Some(view) => {
-                    let shown = mount.shown(view).map_err(create_error)?;
-                    (Source::Detached(plan.hand_over(shown)), Attributes::NONE)
-                }
-                None => (mount.source(), mount.attributes),
-            };
         plan.push(Step::Bind {
-            source,
+            source: container.ground.shown(mount.source(), &mount.place),
             target: mount.target,
-            attributes,
+            attributes: mount.attributes,
         });
     }
     Ok(())

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::linux::Clock;
+use crate::linux::user::IdMap;
 use crate::model::payload::{Payload, PayloadFile, removed_paths, validate_path};
 use crate::{Error, Result};
 
@@ -39,6 +40,7 @@ const NEW_DATA: &str = "..data_tmp";
 pub struct AtomicDirectory {
     path: PathBuf,
     group: Option<u32>,
+    users: Option<IdMap>,
 }
 
 impl AtomicDirectory {
@@ -47,6 +49,7 @@ impl AtomicDirectory {
         AtomicDirectory {
             path: path.into(),
             group: None,
+            users: None,
         }
     }
 
@@ -54,6 +57,13 @@ impl AtomicDirectory {
     #[must_use]
     pub fn group(mut self, group: Option<u32>) -> AtomicDirectory {
         self.group = group;
+        self
+    }
+
+    /// Gives what is written to root of a user namespace with these ids. Groups and owners are as they are called in there.
+    #[must_use]
+    pub fn users(mut self, users: Option<IdMap>) -> AtomicDirectory {
+        self.users = users;
         self
     }
 
@@ -150,13 +160,9 @@ impl AtomicDirectory {
     /// Modes are set: the umask is the embedder's.
     fn open_up(&self, directory: &Path) -> io::Result<()> {
         const SET_GID: u32 = 0o2000;
-        let mode = match self.group {
-            Some(group) => {
-                chown(directory, None, Some(group))?;
-                SET_GID | 0o755
-            }
-            None => 0o755,
-        };
+        let set_gid = self.group.map_or(0, |_| SET_GID);
+        let mode = set_gid | 0o755;
+        self.give(directory, None)?;
         std::fs::set_permissions(directory, Permissions::from_mode(mode))
     }
 
@@ -168,14 +174,31 @@ impl AtomicDirectory {
             .mode(0o600)
             .open(path)?;
         written.write_all(&file.content)?;
-        if file.owner.is_some() || self.group.is_some() {
-            chown(path, file.owner, self.group)?;
-        }
+        self.give(path, file.owner)?;
         let mode = match self.group {
             Some(_) => file.mode | 0o440,
             None => file.mode,
         };
         written.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// To whom it shall belong; a link itself, not what it leads to.
+    fn give(&self, path: &Path, owner: Option<u32>) -> io::Result<()> {
+        let (owner, group) = match &self.users {
+            None => (owner, self.group),
+            Some(users) => {
+                let outside = |id: Option<u32>| {
+                    let id = id.unwrap_or(0);
+                    let why = || io::Error::other(format!("the pod has no user or group {id}"));
+                    users.outside(id).ok_or_else(why).map(Some)
+                };
+                (outside(owner)?, outside(self.group)?)
+            }
+        };
+        match (owner, group) {
+            (None, None) => Ok(()),
+            _ => lchown(path, owner, group),
+        }
     }
 
     fn switch(&self, new: &Path) -> io::Result<()> {
@@ -185,6 +208,7 @@ impl AtomicDirectory {
             _ => {}
         }
         symlink(new, &link)?;
+        self.give(&link, None)?;
         std::fs::rename(&link, self.path.join(DATA))
     }
 
@@ -193,9 +217,10 @@ impl AtomicDirectory {
         let tops = files.keys().filter_map(|path| path.split('/').next());
         let tops: BTreeSet<&str> = tops.collect();
         for name in &tops {
-            match symlink(Path::new(DATA).join(name), self.path.join(name)) {
-                Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(why),
-                _ => {}
+            let link = self.path.join(name);
+            match symlink(Path::new(DATA).join(name), &link) {
+                Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
+                made => made.and_then(|()| self.give(&link, None))?,
             }
         }
         for name in names(&self.path)? {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nix::libc;
 
-use super::{AtomicDirectory, Place, check_host_path, in_scratch, open_sub_path};
+use super::{AtomicDirectory, Place, check_host_path, in_scratch, make_sub_path};
 use crate::lifecycle::{ContainerIndex, Failure, Input};
 use crate::linux::process::Identity;
 use crate::model::payload::{Payload, PayloadSources, TokenReader};
@@ -76,8 +76,11 @@ impl Resident {
         let scratch = scratch.map_err(|error| Arc::from(error.to_string()))?;
         for volume in self.pod.spec.volumes.iter().filter(content) {
             let place = in_scratch(&scratch.path(), &volume.name);
-            let directory =
-                AtomicDirectory::new(place).group(fs_group(&self.pod, host.is_rootless()));
+            let group = fs_group(&self.pod, host.is_rootless());
+            // One that the pod does not have is told with the first container.
+            let group =
+                group.filter(|group| self.ids.is_none_or(|ids| ids.outside(*group).is_some()));
+            let directory = AtomicDirectory::new(place).group(group).users(self.ids);
             let written = self
                 .payload(host, volume)
                 .and_then(|files| directory.write(&files));
@@ -123,16 +126,13 @@ impl Resident {
         let scratch = sandbox.map(|pause| Scratch::open(pause, host.scratch()));
         let scratch = scratch.transpose().map_err(failed)?;
         for (place, part) in parts {
-            // What pause has mounted there is seen through it only.
-            let inside = place
-                .strip_prefix(host.scratch())
-                .ok()
-                .zip(scratch.as_ref());
-            let place = inside.map_or_else(
-                || place.clone(),
-                |(rest, scratch)| scratch.path().join(rest),
-            );
-            open_sub_path(&place, &part).map_err(failed)?;
+            // What pause has mounted there is seen through it only, and belongs to the pod's own users.
+            let inside = place.strip_prefix(host.scratch()).ok();
+            let (place, root) = match inside.zip(scratch.as_ref()) {
+                Some((rest, scratch)) => (scratch.path().join(rest), self.ids),
+                None => (place, None),
+            };
+            make_sub_path(&place, &part, root.map(|ids| ids.outside)).map_err(failed)?;
         }
         Ok(())
     }

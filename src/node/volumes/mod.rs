@@ -2,7 +2,8 @@
 //!
 //! An emptyDir is a directory in the pod's part of the state directory; one in memory, and every emptyDir of an ephemeral Node, is in a
 //! tmpfs that only the pod's pause process has mounted. So are the files of configMap, secret, downwardAPI and projected volumes:
-//! they are never on disk there, and they go with the pause process. The Node writes them through that process's root.
+//! they are never on disk there, and they go with the pause process. The Node writes them through that process's root. Of a pod
+//! with users of its own the Node makes that tmpfs, and gives what it writes to the pod's root.
 
 mod atomic;
 mod fill;
@@ -18,11 +19,12 @@ use super::store::{make_directory, remove_tree};
 use crate::linux::Command;
 use crate::linux::user::IdMaps;
 use crate::model::{Pod, StorageMedium, Volume};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 pub use atomic::AtomicDirectory;
 pub(super) use fill::Scratch;
 pub use host_path::check_host_path;
+use sub_path::make_sub_path;
 pub use sub_path::open_sub_path;
 
 /// So long `rm` may take.
@@ -79,23 +81,6 @@ pub(super) fn remove(directory: &Path, users: Option<&IdMaps>) -> Result<()> {
             remove_tree(directory)
         }
         _ => removed,
-    }
-}
-
-/// Whether the Node can make a pod's volumes where root of the host is nobody.
-///
-/// # Errors
-/// [`Kind::Unsupported`]: one is made of files that the Node writes.
-pub(super) fn can_be_separate(pod: &Pod) -> Result<()> {
-    let mut volumes = pod.spec.volumes.iter();
-    match volumes.find(|volume| Place::of(volume) == Some(Place::Content)) {
-        None => Ok(()),
-        Some(volume) => Err(Error::new(
-            Kind::Unsupported,
-            format!("make the volume {} for a pod with hostUsers: false", volume.name),
-            "volumes of ConfigMaps, Secrets and fields cannot be written in a user namespace of root's yet",
-        )
-        .cure("pass the values as environment, or leave hostUsers out")),
     }
 }
 

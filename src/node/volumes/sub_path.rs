@@ -28,6 +28,11 @@ use crate::{Error, Kind, Result};
 /// # Errors
 /// [`Kind::Invalid`] if it leads out; what the file system says.
 pub fn open_sub_path(volume: &Path, sub_path: &str) -> Result<OwnedFd> {
+    make_sub_path(volume, sub_path, None)
+}
+
+/// The same; what is made belongs to this user, and to the volume's group.
+pub(super) fn make_sub_path(volume: &Path, sub_path: &str, owner: Option<u32>) -> Result<OwnedFd> {
     let beneath = Beneath::open(volume)?.links(Links::Inside);
     match beneath.look_up(sub_path) {
         Err(error) if error.kind() == Kind::NotFound => {}
@@ -35,6 +40,10 @@ pub fn open_sub_path(volume: &Path, sub_path: &str) -> Result<OwnedFd> {
     }
     let attempt = || format!("look at the volume {}", volume.display());
     let own = std::fs::metadata(volume).map_err(|why| Error::io(attempt(), why))?;
+    let beneath = match owner {
+        Some(owner) => beneath.owner(owner, own.gid()),
+        None => beneath,
+    };
     let mut path = PathBuf::new();
     for part in Path::new(sub_path).components() {
         path.push(part);

@@ -1,5 +1,6 @@
 //! The steps of a plan, done for real.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -219,6 +220,24 @@ fn a_source_below_a_volume_cannot_leave_it() {
         assert_eq!(error.errno(), Some(nix::libc::EXDEV), "{path}: {error}");
     }
     std::fs::remove_dir_all(volume).unwrap();
+}
+
+/// It would show the host's files as they are.
+#[test]
+fn a_mount_with_mapped_ids_is_not_made_without_them() {
+    let mut plan = Plan::new(Namespaces::MOUNT);
+    plan.push(Step::Bind {
+        source: Source::Mapped(Box::new(Source::Host("/usr".into()))),
+        target: "/mnt".into(),
+        attributes: Attributes::NONE,
+    });
+    let error = plan.encode().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "could not bind /usr, ids mapped, to /mnt: nobody has made its mount"
+    );
+    plan.made(0, OwnedFd::from(std::fs::File::open("/").unwrap()));
+    plan.encode().unwrap();
 }
 
 #[test]
