@@ -60,7 +60,7 @@ pub use logs::{LogOptions, Logs, Stream};
 pub use metrics::Metrics;
 pub use node::Node;
 pub use options::NodeOptions;
-pub use plan::PodPlan;
+pub use plan::{ContainerPlan, PodPlan};
 pub use pod_ref::PodRef;
 pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};

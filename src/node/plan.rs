@@ -5,6 +5,7 @@ use std::fmt;
 use super::lower::sandbox::Pids;
 use super::{Node, lower};
 use crate::lifecycle::PodOptions;
+use crate::linux::cgroup::Limits;
 use crate::linux::namespace::Namespaces;
 use crate::linux::pause::Plan;
 use crate::linux::user::IdMaps;
@@ -23,25 +24,41 @@ pub struct PodPlan {
     pub sandbox: Plan,
     /// The PID 1 of the containers, if they share a PID namespace.
     pub reaper: Option<Plan>,
-    /// Each container's, by its name, in the order of the manifest, init containers first.
-    pub containers: Vec<(String, Plan)>,
+    /// Each container's, in the order of the manifest, init containers first.
+    pub containers: Vec<ContainerPlan>,
+}
+
+/// What would be done for one container.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct ContainerPlan {
+    /// The container's name.
+    pub name: String,
+    /// What its process does before it is the container.
+    pub plan: Plan,
+    /// What its cgroup holds it to, as far as this host can.
+    pub limits: Limits,
 }
 
 impl PodPlan {
     /// A container's.
     pub fn container(&self, name: &str) -> Option<&Plan> {
-        let found = self.containers.iter().find(|(other, _)| other == name);
-        found.map(|(_, plan)| plan)
+        self.of(name).map(|container| &container.plan)
+    }
+
+    fn of(&self, name: &str) -> Option<&ContainerPlan> {
+        self.containers
+            .iter()
+            .find(|container| container.name == name)
     }
 
     /// A container, alone in the pod's sandbox, for the OCI runtime specification.
     #[cfg(feature = "oci")]
     pub fn bundle(&self, name: &str) -> Option<crate::linux::oci::Bundle> {
-        let container = self.container(name)?.clone();
-        let set_up = self.sandbox.clone();
-        let bundle =
-            crate::linux::oci::Bundle::new(self.namespaces, self.users.clone(), set_up, container);
-        Some(bundle)
+        let ContainerPlan { plan, limits, .. } = self.of(name)?.clone();
+        let (set_up, users) = (self.sandbox.clone(), self.users.clone());
+        let bundle = crate::linux::oci::Bundle::new(self.namespaces, users, set_up, plan);
+        Some(bundle.limits(limits))
     }
 }
 
@@ -58,9 +75,14 @@ impl fmt::Display for PodPlan {
         if let Some(reaper) = &self.reaper {
             write!(f, "\nreaper:\n{reaper}")?;
         }
-        self.containers
-            .iter()
-            .try_for_each(|(name, plan)| write!(f, "\ncontainer {name}:\n{plan}"))
+        for ContainerPlan { name, plan, limits } in &self.containers {
+            write!(f, "\ncontainer {name}:\n")?;
+            if !limits.is_empty() {
+                writeln!(f, "limits: {limits}")?;
+            }
+            write!(f, "{plan}")?;
+        }
+        Ok(())
     }
 }
 
@@ -109,8 +131,13 @@ impl Node {
             };
             let plan = lowering.container();
             let plan =
-                plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message))?;
-            Ok((spec.name.clone(), plan))
+                plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message));
+            let limits = lower::limits::container(pod, spec, self.host.cgroups.controllers());
+            Ok(ContainerPlan {
+                name: spec.name.clone(),
+                plan: plan?,
+                limits,
+            })
         });
         Ok(PodPlan {
             namespaces: lower::sandbox::namespaces(pod),

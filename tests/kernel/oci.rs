@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use podlife::Node;
+use podlife::cgroup::{CPU_WEIGHT, Limits};
 use podlife::linux::oci::Bundle;
 use podlife::linux::pause::{Key, Sandbox};
+use podlife::model::cpu_share::WeightFormula;
 use podlife::model::{Pod, Valid};
 use podlife::node::PodPlan;
 use serde_json::{Value, json};
@@ -27,6 +29,10 @@ echo "descriptors: $(ls /proc/self/fd | tr '\n' ' ')"
 echo "ports from: $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)"
 echo "hosts: $(md5sum < /etc/hosts)"
 echo "root: $(ls -d /* | tr '\n' ' ')"
+echo "refused unshare: $(unshare --user true 2>&1)"
+echo "refused setarch: $(setarch --addr-no-randomize true 2>&1)"
+echo "refused vsock: $(perl -e 'socket(S, 40, 1, 0) or print $!' 2>&1)"
+echo "allowed unix: $(perl -e 'socket(S, 1, 1, 0) and print 1' 2>&1)"
 echo "masked: $(cat /proc/keys /proc/kcore 2>/dev/null | wc -c)"
 echo "lo: $(cat /sys/class/net/lo/flags)"
 tr '\0' '\n' < /proc/$$/environ | sed 's/^/variable /; s/=/: /'
@@ -43,6 +49,7 @@ fn planned() -> PodPlan {
         false => json!({}),
     };
     let mut whole = ids;
+    whole["seccompProfile"] = json!({ "type": "RuntimeDefault" });
     whole["sysctls"] = json!([{ "name": "net.ipv4.ip_unprivileged_port_start", "value": "81" }]);
     let manifest = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "bundled" },
@@ -56,6 +63,7 @@ fn planned() -> PodPlan {
                 "name": "main", "image": "podlife.local/host", "command": ["/bin/sh", "-c", LOOK.replace("$$", "$$$$")],
                 "workingDir": "/usr/bin",
                 "env": [{ "name": "GREETING", "value": "hello" }],
+                "resources": { "requests": { "cpu": "250m" }, "limits": { "cpu": "500m", "memory": "64Mi" } },
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "capabilities": { "drop": ["ALL"], "add": ["NET_BIND_SERVICE", "CHOWN"] }
@@ -121,21 +129,25 @@ impl Drop for Exported {
     }
 }
 
-fn runtime() -> Option<&'static str> {
+fn runtimes() -> Vec<&'static str> {
     let there = |name: &&str| {
         Command::new(name)
             .arg("--version")
             .output()
             .is_ok_and(|output| output.status.success())
     };
-    ["crun", "runc"].into_iter().find(there)
+    ["crun", "runc"].into_iter().filter(there).collect()
 }
 
 /// With a mount and a cgroup namespace of its own, where cgroup2 is where runtimes look for it.
 fn run_there(runtime: &str, bundle: &Path) -> Result<BTreeMap<String, String>, String> {
+    let no_cgroups = match runtime {
+        "crun" => "--cgroup-manager=disabled",
+        _ => "",
+    };
     let script = format!(
         "mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; \
-         exec {runtime} --root {0}/state --cgroup-manager=disabled run --bundle {0} podlife-{1}",
+         exec {runtime} --root {0}/state-{runtime} {no_cgroups} run --bundle {0} podlife-{1}",
         bundle.display(),
         std::process::id()
     );
@@ -166,47 +178,52 @@ fn another_runtime_shows_the_same_container() {
             "skipped: a bundle under another runtime: only root can run one with these ids"
         );
     }
-    let Some(runtime) = runtime() else {
+    let runtimes = runtimes();
+    if runtimes.is_empty() {
         return println!(
             "skipped: a bundle under another runtime: neither crun nor runc is installed"
         );
-    };
+    }
     let planned = planned();
     let bundle = planned.bundle("main").unwrap();
     let exported = Exported::new("compared");
-    let differences = bundle.export(&exported.0).unwrap();
-    for difference in &differences {
-        println!("{difference}");
-    }
+    assert_eq!(bundle.export(&exported.0).unwrap(), []);
+    // The one is told to leave cgroups alone; the other cannot limit where cgroup v2 has no controllers.
+    let mut config = exported.config();
+    config["linux"]["resources"].take();
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
     let here = run_here(&bundle);
-    let there = match run_there(runtime, &exported.0) {
-        Ok(facts) => facts,
-        Err(text) => panic!("{runtime}: {text}\n{:#}", exported.config()),
-    };
-    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
-    let mut wrong = Vec::new();
-    for name in names
-        .into_iter()
-        .filter(|name| here.get(*name) != there.get(*name))
-    {
-        match DIFFERENT
-            .iter()
-            .find(|(prefix, _)| name.starts_with(prefix))
-        {
-            Some(_) => {}
-            None if is_of_the_hosts_root(name, &there) => {}
-            None => wrong.push(format!(
-                "{name}: podlife {:?}, {runtime} {:?}",
-                here.get(name),
-                there.get(name)
-            )),
+    assert_eq!(here["Seccomp"], "2");
+    assert!(here["refused unshare"].contains("Operation not permitted"));
+    for runtime in runtimes {
+        match run_there(runtime, &exported.0) {
+            Ok(there) => compare(&here, runtime, &there),
+            Err(text) => panic!("{runtime}: {text}\n{config:#}"),
         }
     }
+}
+
+fn compare(here: &BTreeMap<String, String>, runtime: &str, there: &BTreeMap<String, String>) {
+    let names: BTreeSet<_> = here.keys().chain(there.keys()).collect();
+    let expected = |name: &str| {
+        let known = DIFFERENT.iter().any(|(prefix, _)| name.starts_with(prefix));
+        known || is_of_the_hosts_root(name, there)
+    };
+    let differ = names
+        .into_iter()
+        .filter(|name| here.get(*name) != there.get(*name));
+    let wrong: Vec<_> = differ
+        .filter(|name| !expected(name))
+        .map(|name| {
+            let (here, there) = (here.get(name), there.get(name));
+            format!("{name}: podlife {here:?}, {runtime} {there:?}")
+        })
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// What differs, and why it may.
-const DIFFERENT: [(&str, &str); 9] = [
+const DIFFERENT: [(&str, &str); 8] = [
     (
         "mount /etc/",
         "the pod's files are in a tmpfs of the pod's; the bundle has them on disk",
@@ -218,10 +235,9 @@ const DIFFERENT: [(&str, &str); 9] = [
         "podlife keeps nosuid, nodev and noexec below; devices that mask files need no `ro`",
     ),
     (
-        "mount /sys/firmware/",
+        "mount /sys/",
         "covered by /sys, where the host's root is bound with all below it",
     ),
-    ("mount /sys/fs/cgroup/", "the same"),
     (
         "device /proc/kcore",
         "a link that crun makes, to a path that is masked",
@@ -268,6 +284,95 @@ fn an_exported_bundle_is_imported_as_what_it_was() {
     }
     assert_eq!(one["process"], other["process"]);
     assert_eq!(one["hostname"], other["hostname"]);
+}
+
+/// Every setting of cgroup v2 survives the way out and in.
+#[test]
+fn limits_are_exported_and_imported_as_they_were() {
+    let texts = [
+        ("cpu.max", "50000 100000"),
+        ("cpu.max.burst", "1000"),
+        ("cpu.weight", "35"),
+        ("cpu.idle", "0"),
+        ("cpuset.cpus", "0-1"),
+        ("cpuset.mems", "0"),
+        ("memory.min", "4096"),
+        ("memory.low", "8192"),
+        ("memory.high", "max"),
+        ("memory.max", "67108864"),
+        ("memory.swap.max", "0"),
+        ("memory.oom.group", "1"),
+        ("pids.max", "max"),
+        (
+            "io.max",
+            "8:0 rbps=1024 wbps=max riops=max wiops=7\n8:16 rbps=max wbps=1 riops=max wiops=max",
+        ),
+        ("io.weight", "default 50"),
+        ("hugetlb.2MB.max", "4194304"),
+    ];
+    let set = |limits: Limits, (file, text)| limits.set_text(file, text).unwrap();
+    let limits = texts.into_iter().fold(Limits::new(), set);
+    let bundle = planned().bundle("main").unwrap().limits(limits.clone());
+    let exported = Exported::new("limits");
+    assert_eq!(bundle.export(&exported.0).unwrap(), []);
+    let resources = &exported.config()["linux"]["resources"];
+    assert_eq!(resources["memory"], json!({ "limit": 67_108_864 }));
+    assert_eq!(resources["pids"], json!({ "limit": -1 }));
+    assert_eq!(resources["unified"]["memory.high"], "max");
+    let imported = Bundle::import(&exported.0).unwrap().limits;
+    let sorted = |limits: &Limits| {
+        let all = limits
+            .texts()
+            .map(|(file, text)| (file.into(), text.into()));
+        all.collect::<BTreeMap<String, String>>()
+    };
+    assert_eq!(sorted(&imported), sorted(&limits));
+
+    let devices = limits.set_text("io.weight", "default 50\n8:0 10").unwrap();
+    let bundle = bundle.limits(devices);
+    let again = Exported::new("limits-again");
+    let differences = bundle.export(&again.0).unwrap();
+    assert_eq!(differences[0].step, "io.weight=default 50, 8:0 10");
+}
+
+/// As other programs write it: fields that are older than cgroup v2.
+#[test]
+fn limits_that_others_wrote_are_those_of_cgroup_v2() {
+    let exported = Exported::new("others");
+    std::fs::create_dir_all(exported.0.join("rootfs")).unwrap();
+    let device = json!([{ "major": 8, "minor": 0, "rate": 600 }]);
+    let resources = json!({
+        "memory": { "limit": 100, "reservation": 50, "swap": 300 },
+        "cpu": { "shares": 1024, "quota": -1, "period": 50_000, "burst": 5, "idle": 1, "cpus": "0,1" },
+        "pids": { "limit": 0 },
+        "blockIO": { "weight": 1000, "throttleReadIOPSDevice": device },
+        "hugepageLimits": [{ "pageSize": "1GB", "limit": 0 }],
+        "unified": { "memory.high": "90" }
+    });
+    let config = json!({
+        "ociVersion": "1.2.0", "root": { "path": "rootfs" },
+        "linux": { "namespaces": [{ "type": "mount" }], "resources": resources },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "args": ["true"] }
+    });
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+    let limits = Bundle::import(&exported.0).unwrap().limits;
+    assert_eq!(
+        limits.to_string(),
+        "memory.low=50, memory.max=100, memory.swap.max=200, cpu.weight=100, cpu.max=max 50000, cpu.max.burst=5, \
+         cpu.idle=1, cpuset.cpus=0-1, pids.max=max, io.weight=default 10000, \
+         io.max=8:0 rbps=max wbps=max riops=600 wiops=max, hugetlb.1GB.max=0, memory.high=90"
+    );
+    for shares in (0..3000)
+        .step_by(97)
+        .chain([2, 1024, 100_000, 262_143, 1 << 40])
+    {
+        let mut config = config.clone();
+        config["linux"]["resources"] = json!({ "cpu": { "shares": shares } });
+        std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+        let limits = Bundle::import(&exported.0).unwrap().limits;
+        let weight = (shares > 0).then(|| WeightFormula::Quadratic.weight(shares));
+        assert_eq!(limits.value(&CPU_WEIGHT), weight, "{shares} shares");
+    }
 }
 
 /// A bundle that podlife did not write, with seccomp.
@@ -341,7 +446,9 @@ fn what_cannot_be_imported_is_an_error_that_names_the_field() {
     let path = exported.0.join("config.json");
     std::fs::write(&path, good.to_string()).unwrap();
     Bundle::import(&exported.0).unwrap();
-    for (pointer, value, field) in unmapped() {
+    let resources = unmapped_resources().into_iter();
+    let resources = resources.map(|(value, field)| ("/linux/resources", value, field));
+    for (pointer, value, field) in unmapped().into_iter().chain(resources) {
         let mut config = good.clone();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         match config.pointer_mut(parent).unwrap() {
@@ -379,11 +486,6 @@ fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
             "/process/ioPriority",
             json!({ "class": "IOPRIO_CLASS_RT", "priority": 0 }),
             "process.ioPriority",
-        ),
-        (
-            "/linux/resources",
-            json!({ "memory": { "limit": 1 } }),
-            "linux.resources.memory.limit",
         ),
         ("/linux/cgroupsPath", json!("/a"), "linux.cgroupsPath"),
         (
@@ -423,6 +525,41 @@ fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
             "/mounts/0/uidMappings",
             foreign_map,
             "mounts[0].uidMappings[0]",
+        ),
+    ]
+}
+
+fn unmapped_resources() -> [(Value, &'static str); 7] {
+    let device = json!([{ "allow": false, "access": "rwm" }]);
+    let page = json!([{ "pageSize": "3MiB", "limit": 1 }]);
+    [
+        (
+            json!({ "memory": { "kernel": 1 } }),
+            "linux.resources.memory.kernel",
+        ),
+        (
+            json!({ "devices": device }),
+            "linux.resources.devices[0].access",
+        ),
+        (
+            json!({ "memory": { "swap": 1 } }),
+            "linux.resources.memory.swap",
+        ),
+        (
+            json!({ "cpu": { "cpus": "all" } }),
+            "linux.resources.cpu.cpus",
+        ),
+        (
+            json!({ "hugepageLimits": page }),
+            "linux.resources.hugepageLimits[0].pageSize",
+        ),
+        (
+            json!({ "unified": { "memory.colour": "red" } }),
+            "linux.resources.unified.memory.colour",
+        ),
+        (
+            json!({ "unified": { "pids.max": "red" } }),
+            "linux.resources.unified.pids.max",
         ),
     ]
 }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
-use super::{Cgroup, Controller, Controllers, Hierarchy, Setting, Value};
+use super::{Cgroup, Controller, Controllers, Hierarchy, Setting, Value, setting};
 use crate::{Error, Kind, Result};
 
 /// Settings for one cgroup: a value that can be compared and printed before anything is done.
@@ -49,6 +49,36 @@ impl Limits {
         self
     }
 
+    /// The same by the file's name and what is in the file.
+    ///
+    /// ```
+    /// use podlife::cgroup::{Bound, Limits, PIDS_MAX};
+    ///
+    /// let limits = Limits::new().set_text("pids.max", "32")?;
+    /// assert_eq!(limits, Limits::new().set(&PIDS_MAX, Bound::At(32)));
+    /// assert!(Limits::new().set_text("pids.max", "many").is_err());
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] for a file that no [`Setting`] is for, [`Kind::Invalid`] for a text of another form.
+    pub fn set_text(self, file: &str, text: &str) -> Result<Limits> {
+        let attempt = || format!("set {file} to {text:?}");
+        match setting::by_name(self, file, text) {
+            Some(Some(limits)) => Ok(limits),
+            Some(None) => Err(Error::new(
+                Kind::Invalid,
+                attempt(),
+                "the file has another form",
+            )),
+            None => Err(Error::new(
+                Kind::Unsupported,
+                attempt(),
+                "podlife has no such setting",
+            )),
+        }
+    }
+
     /// The value of a setting, if it is among them.
     pub fn value<T: Value>(&self, setting: &Setting<T>) -> Option<T> {
         let limit = self.0.iter().find(|limit| limit.file == setting.file())?;
@@ -68,6 +98,12 @@ impl Limits {
     /// Names of the files, in the order in which they will be written.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|limit| limit.file.as_str())
+    }
+
+    /// Names of the files, and what will be written to each.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let limits = self.0.iter();
+        limits.map(|limit| (limit.file.as_str(), limit.text.trim()))
     }
 
     /// Names of the files of one controller.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Bound, Controller, CpuList, CpuMax, IoMax, IoWeight};
+use super::{Bound, Controller, CpuList, CpuMax, IoMax, IoWeight, Limits, Value};
 
 /// An interface file of a controller, and the type of what it holds.
 ///
@@ -103,4 +103,48 @@ pub fn hugetlb_max(page: u64) -> Setting<Bound> {
         since: "5.6",
         holds: PhantomData,
     }
+}
+
+/// Bytes of a huge page by the name that the kernel's files have for it: `2MB`.
+pub(in crate::linux) fn page_size(name: &str) -> Option<u64> {
+    let units = [("KB", 10), ("MB", 20), ("GB", 30)];
+    let found = units.into_iter().find_map(|(unit, shift)| {
+        let amount: u64 = name.strip_suffix(unit)?.parse().ok()?;
+        amount.checked_mul(1 << shift)
+    })?;
+    (hugetlb_max(found).file() == format!("hugetlb.{name}.max")).then_some(found)
+}
+
+/// Adds the setting that this file is. `None`: there is none; `Some(None)`: the text has another form.
+pub(super) fn by_name(limits: Limits, file: &str, text: &str) -> Option<Option<Limits>> {
+    fn put<T: Value>(limits: Limits, setting: &Setting<T>, text: &str) -> Option<Limits> {
+        Some(limits.set(setting, T::parse(text.trim())?))
+    }
+    let bounds = [
+        MEMORY_MIN,
+        MEMORY_LOW,
+        MEMORY_HIGH,
+        MEMORY_MAX,
+        MEMORY_SWAP_MAX,
+        PIDS_MAX,
+    ];
+    if let Some(bound) = bounds.iter().find(|bound| bound.file() == file) {
+        return Some(put(limits, bound, text));
+    }
+    let page = file
+        .strip_prefix("hugetlb.")
+        .and_then(|rest| page_size(rest.strip_suffix(".max")?));
+    Some(match (file, page) {
+        (_, Some(page)) => put(limits, &hugetlb_max(page), text),
+        ("cpu.max", _) => put(limits, &CPU_MAX, text),
+        ("cpu.max.burst", _) => put(limits, &CPU_MAX_BURST, text),
+        ("cpu.weight", _) => put(limits, &CPU_WEIGHT, text),
+        ("cpu.idle", _) => put(limits, &CPU_IDLE, text),
+        ("cpuset.cpus", _) => put(limits, &CPUSET_CPUS, text),
+        ("cpuset.mems", _) => put(limits, &CPUSET_MEMS, text),
+        ("memory.oom.group", _) => put(limits, &MEMORY_OOM_GROUP, text),
+        ("io.max", _) => put(limits, &IO_MAX, text),
+        ("io.weight", _) => put(limits, &IO_WEIGHT, text),
+        _ => return None,
+    })
 }

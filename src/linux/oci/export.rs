@@ -114,7 +114,7 @@ impl<'a> Export<'a> {
         }
     }
 
-    pub(super) fn differs(&mut self, step: &Step, why: &'static str) {
+    pub(super) fn differs(&mut self, step: impl ToString, why: &'static str) {
         let step = step.to_string();
         self.differences.push(Difference { step, why });
     }

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::Bundle;
 use super::mapped::{everything_is_mapped, unsupported};
+use super::resources;
 use super::usual::{DEVICES, LINKS};
 use crate::linux::Capabilities;
+use crate::linux::cgroup::Limits;
 use crate::linux::namespace::Namespaces;
 use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Plan, Propagation, Source, Step,
@@ -23,7 +25,7 @@ use crate::{Error, Kind, Result};
 const STRICTATIME: Attributes = Attributes(0x20);
 
 impl Bundle {
-    /// Reads the bundle in `directory`. Cgroups are not its business here: they are said when it is started.
+    /// Reads the bundle in `directory`.
     ///
     /// # Errors
     /// [`Kind::Unsupported`] with the name of the field for what podlife cannot do, or does not know; [`Kind::Invalid`] for what is
@@ -86,7 +88,9 @@ impl Import {
         ];
         let shared = shared.into_iter().filter(|kind| all.contains(*kind));
         let namespaces = shared.fold(Namespaces::MOUNT, |all, kind| all | kind);
-        Ok(Bundle::new(namespaces, users, set_up, container))
+        let resources = linux.and_then(|linux| linux.resources().as_ref());
+        let limits = resources.map_or(Ok(Limits::new()), resources::import)?;
+        Ok(Bundle::new(namespaces, users, set_up, container).limits(limits))
     }
 
     fn namespaces(&self) -> Result<(Namespaces, Option<IdMaps>)> {
@@ -361,10 +365,7 @@ impl Import {
         };
         let wrong = |why| Error::caused(Kind::Invalid, "import the field linux.seccomp", why);
         let profile = Profile::from_oci(&serde_json::to_vec(seccomp).map_err(wrong)?)?;
-        Ok(Some(Filter {
-            program: profile.compile()?.bytes(),
-            flags: profile.flags(),
-        }))
+        Filter::try_from(profile).map(Some)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{Error, Kind, Result};
 
 /// What is mapped; all below a name that ends in a dot. Annotations have no effect on a runtime.
-const MAPPED: [&str; 40] = [
+const MAPPED: [&str; 61] = [
     "ociVersion",
     "annotations.",
     "hostname",
@@ -39,6 +39,27 @@ const MAPPED: [&str; 40] = [
     "linux.readonlyPaths.",
     "linux.sysctl.",
     "linux.seccomp.",
+    "linux.resources.memory.limit",
+    "linux.resources.memory.reservation",
+    "linux.resources.memory.swap",
+    "linux.resources.cpu.shares",
+    "linux.resources.cpu.quota",
+    "linux.resources.cpu.period",
+    "linux.resources.cpu.burst",
+    "linux.resources.cpu.idle",
+    "linux.resources.cpu.cpus",
+    "linux.resources.cpu.mems",
+    "linux.resources.pids.limit",
+    "linux.resources.blockIO.weight",
+    "linux.resources.blockIO.throttleReadBpsDevice.",
+    "linux.resources.blockIO.throttleWriteBpsDevice.",
+    "linux.resources.blockIO.throttleReadIOPSDevice.",
+    "linux.resources.blockIO.throttleWriteIOPSDevice.",
+    "linux.resources.blockIO.weightDevice.major",
+    "linux.resources.blockIO.weightDevice.minor",
+    "linux.resources.blockIO.weightDevice.weight",
+    "linux.resources.hugepageLimits.",
+    "linux.resources.unified.",
     "linux.devices.path",
     "linux.devices.type",
     "linux.devices.major",

@@ -4,10 +4,9 @@
 //! say is never left out silently: an export lists it as [`Difference`]s, an import is an error that names the field.
 //!
 //! Seen from within, a container under crun is the one that pause makes, in ids, capabilities, namespaces, limits, environment, devices and
-//! mounts, which a test compares. What remains: the pod's own files are on disk and not in a tmpfs; the host's root is bound
-//! directory by directory, not as one; crun drops `nosuid`, `nodev` and `noexec` of paths that are made read-only; a filter of
-//! seccomp is not exported, as it is compiled; what a container changes in a root that is a directory is not kept in memory: there
-//! the root is read-only.
+//! mounts, and so under runc, which a test compares. What remains: the pod's own files are on disk and not in a tmpfs; the host's root is
+//! bound directory by directory, not as one; crun drops `nosuid`, `nodev` and `noexec` of paths that are made read-only; what a container
+//! changes in a root that is a directory is not kept in memory: there the root is read-only.
 //!
 //! Runtime specification 1.2, cgroup v2. Feature `oci`.
 
@@ -15,16 +14,18 @@ mod export;
 mod import;
 mod mapped;
 mod process;
+mod resources;
 mod usual;
 
 use std::fmt;
 
+use super::cgroup::Limits;
 use super::namespace::Namespaces;
 use super::pause::Plan;
 use super::user::IdMaps;
 
-/// One container, and the sandbox it is alone in: what a bundle describes. Which cgroup it is in, and with which limits, is said
-/// when it is started.
+/// One container, and the sandbox it is alone in: what a bundle describes. Which cgroup it is in is said when it is started; its
+/// limits are for [`Cgroup::apply`](super::cgroup::Cgroup::apply).
 ///
 /// ```
 /// use podlife::Node;
@@ -52,6 +53,8 @@ pub struct Bundle {
     pub set_up: Plan,
     /// What is done for the container.
     pub container: Plan,
+    /// What its cgroup shall hold it to.
+    pub limits: Limits,
 }
 
 impl Bundle {
@@ -67,14 +70,21 @@ impl Bundle {
             users,
             set_up,
             container,
+            limits: Limits::new(),
         }
+    }
+
+    /// The same with limits.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Bundle {
+        Bundle { limits, ..self }
     }
 }
 
 /// What a bundle does not say as the plan does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The step of the plan, as it is printed.
+    /// The step of the plan, or the limit, as it is printed.
     pub step: String,
     /// What becomes of it.
     pub why: &'static str,

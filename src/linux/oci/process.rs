@@ -5,6 +5,7 @@ use std::ffi::CString;
 use serde_json::{Map, Value, json};
 
 use super::export::Export;
+use super::resources;
 use crate::linux::Capabilities;
 use crate::linux::namespace::{NamespaceKind, Namespaces};
 use crate::linux::pause::plan::{CapabilityBits, Step};
@@ -56,8 +57,13 @@ impl Export<'_> {
                 self.capability("inheritable", *inheritable);
             }
             Step::Nice(0) => {}
-            Step::Seccomp { .. } => {
-                self.differs(step, "the filter is compiled, and has no names any more");
+            Step::Seccomp(filter) => {
+                let (document, changed) = filter.profile().to_oci();
+                self.linux.insert("seccomp".into(), document);
+                if !changed.is_empty() {
+                    let what = format!("{step}: {}", changed.join(", "));
+                    self.differs(what, "a bundle has no order of rules; the strictest holds");
+                }
             }
             other => self.differs(other, "a bundle has no place for it"),
         }
@@ -84,6 +90,16 @@ impl Export<'_> {
         linux.insert("maskedPaths".into(), json!(self.masked));
         linux.insert("readonlyPaths".into(), json!(self.read_only));
         linux.insert("sysctl".into(), take(&mut self.sysctl).into());
+        let (resources, unsaid) = resources::export(&self.bundle.limits);
+        for limit in unsaid {
+            self.differs(
+                limit,
+                "runtimes write it at once, and the kernel takes it line by line",
+            );
+        }
+        if !self.bundle.limits.is_empty() {
+            linux.insert("resources".into(), resources);
+        }
         if let Some(users) = &self.bundle.users {
             linux.insert("uidMappings".into(), mappings(users.uids()));
             linux.insert("gidMappings".into(), mappings(users.gids()));

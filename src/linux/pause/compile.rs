@@ -222,9 +222,9 @@ fn process_record(step: &Step) -> Record<'_> {
         } => numbers(Op::Capabilities, [permitted.0, effective.0, inheritable.0]),
         Step::Ambient(set) => numbers(Op::Ambient, [set.0, 0, 0]),
         Step::NoNewPrivileges => Record::new(Op::NoNewPrivileges),
-        Step::Seccomp { program, flags } => Record {
-            number: [u64::from(*flags), 0, 0],
-            ..text(Op::Seccomp, program)
+        Step::Seccomp(filter) => Record {
+            number: [u64::from(filter.profile().flags()), 0, 0],
+            ..text(Op::Seccomp, filter.program())
         },
         Step::Reap => Record::new(Op::Reap),
         // The other two functions took these; pause answers EINVAL to a record that does nothing.

@@ -14,6 +14,7 @@ use crate::{Error, Kind, Result};
 
 pub use super::step::{Attributes, CapabilityBits, Handle, Propagation, Source, Step};
 pub use crate::linux::namespace::Namespaces;
+pub use crate::linux::seccomp::Filter;
 
 /// Steps in order, the namespaces they run in, and the descriptors they need.
 ///
@@ -66,15 +67,6 @@ pub struct Credentials {
     pub no_new_privileges: bool,
     /// Which system calls it may make.
     pub seccomp: Option<Filter>,
-}
-
-/// A seccomp filter: [`seccomp::Program`](crate::linux::seccomp::Program) as bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// `sock_filter`s, eight bytes each. It must permit what comes after it.
-    pub program: Vec<u8>,
-    /// `SECCOMP_FILTER_FLAG_*`.
-    pub flags: u32,
 }
 
 impl Plan {
@@ -200,10 +192,7 @@ impl Plan {
             effective: CapabilityBits(credentials.permitted.0 | more),
             inheritable: credentials.inheritable,
         };
-        let filter = credentials
-            .seccomp
-            .clone()
-            .map(|Filter { program, flags }| Step::Seccomp { program, flags });
+        let filter = credentials.seccomp.clone().map(Step::Seccomp);
         self.push(Step::Bounding(credentials.bounding));
         self.extend(credentials.groups.clone().map(Step::Groups));
         self.push(Step::Gid(credentials.gid))

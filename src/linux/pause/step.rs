@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use crate::linux::mount::{Attributes, Propagation};
+use crate::linux::seccomp::Filter;
 
 /// A descriptor handed over with a plan; see [`Plan::hand_over`](super::Plan::hand_over).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,13 +233,8 @@ pub enum Step {
     SeLinux(String),
     /// `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivileges,
-    /// A BPF program of `sock_filter`s, eight bytes each. It must permit what comes after it.
-    Seccomp {
-        /// The program.
-        program: Vec<u8>,
-        /// `SECCOMP_FILTER_FLAG_*`.
-        flags: u32,
-    },
+    /// Installs a filter, which must permit what comes after it.
+    Seccomp(Filter),
     /// Executes the first candidate that exists; always the last step.
     Exec {
         /// Paths to try in order.
@@ -435,10 +431,10 @@ impl Step {
             Step::AppArmor(profile) => write!(f, "take the AppArmor profile {profile}"),
             Step::SeLinux(label) => write!(f, "take the SELinux label {label}"),
             Step::NoNewPrivileges => write!(f, "renounce new privileges"),
-            Step::Seccomp { program, .. } => write!(
+            Step::Seccomp(filter) => write!(
                 f,
                 "install a seccomp filter of {} instructions",
-                program.len() / 8
+                filter.program().len() / 8
             ),
             Step::Exec {
                 candidates, argv, ..

@@ -21,16 +21,18 @@
 
 mod bpf;
 mod default;
+mod document;
 mod oci;
 mod syscalls;
 
 pub use bpf::{Instruction, Program};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use syscalls::Call;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// What happens to a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -215,6 +217,45 @@ impl Profile {
     /// [`Kind::Exhausted`](crate::Kind::Exhausted) if it would be longer than the kernel takes (4,096 instructions).
     pub fn compile(&self) -> Result<Program> {
         bpf::compile(self)
+    }
+}
+
+/// A profile and its program: what a process installs. Cheap to clone.
+///
+/// ```
+/// use podlife::linux::seccomp::{Action, Filter, Profile};
+///
+/// let filter = Filter::try_from(Profile::new(Action::Allow).rule("mount", &[], Action::Errno(1)))?;
+/// assert_eq!(filter.profile().answer("mount", [0; 6]), Action::Errno(1));
+/// # Ok::<(), podlife::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    profile: Arc<Profile>,
+    program: Arc<[u8]>,
+}
+
+impl Filter {
+    /// What it says.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What the kernel takes: [`Program::bytes`].
+    pub fn program(&self) -> &[u8] {
+        &self.program
+    }
+}
+
+impl TryFrom<Profile> for Filter {
+    type Error = Error;
+
+    fn try_from(profile: Profile) -> Result<Filter> {
+        let program = profile.compile()?.bytes().into();
+        Ok(Filter {
+            profile: profile.into(),
+            program,
+        })
     }
 }
 

@@ -81,6 +81,11 @@ impl Profile {
     }
 }
 
+pub(super) const FLAGS: [(&str, u32); 2] = [
+    ("SECCOMP_FILTER_FLAG_LOG", 2),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
+];
+
 const ATTEMPT: &str = "read a seccomp profile";
 
 fn add(profile: Profile, entry: Entry) -> Result<Profile> {
@@ -141,12 +146,11 @@ fn condition(argument: &Argument) -> Result<Condition> {
 }
 
 fn flag(name: &str) -> Result<u32> {
-    match name {
-        "SECCOMP_FILTER_FLAG_TSYNC" => Ok(0), // the process has one thread
-        "SECCOMP_FILTER_FLAG_LOG" => Ok(2),
-        "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => Ok(4),
-        other => Err(unsupported(other)),
+    if name == "SECCOMP_FILTER_FLAG_TSYNC" {
+        return Ok(0); // the process has one thread
     }
+    let found = FLAGS.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, flag)| flag).ok_or_else(|| unsupported(name))
 }
 
 fn invalid(why: String) -> Error {

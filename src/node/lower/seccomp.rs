@@ -75,10 +75,6 @@ impl Lowering<'_> {
                 )));
             }
         };
-        let program = profile.compile().map_err(create_error)?;
-        Ok(Some(Filter {
-            program: program.bytes(),
-            flags: profile.flags(),
-        }))
+        Filter::try_from(profile).map(Some).map_err(create_error)
     }
 }

@@ -109,7 +109,8 @@ fn podlife_plans() -> Vec<Plan> {
     let plain = Container::new("plain", "podlife.local/host").command(["true"]);
     let pod = Pod::new("planned").container(terminal).container(plain);
     let plans = node.plan(&pod.validate().unwrap()).unwrap();
-    plans.containers.into_iter().map(|(_, plan)| plan).collect()
+    let containers = plans.containers.into_iter();
+    containers.map(|container| container.plan).collect()
 }
 
 /// Where a value for the kernel is written, a container sharing the mounts could have put something else.

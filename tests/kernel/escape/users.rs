@@ -27,15 +27,10 @@ fn cve_2022_0185_runtime_default_gives_no_user_namespace() {
     }
     assert_eq!(text, "reached\n");
 
-    let program = Profile::runtime_default(Capabilities::CONTAINER)
-        .compile()
-        .unwrap();
+    let filter = Filter::try_from(Profile::runtime_default(Capabilities::CONTAINER)).unwrap();
     for no_new_privileges in [false, true] {
         let closed = Credentials {
-            seccomp: Some(Filter {
-                program: program.bytes(),
-                flags: 0,
-            }),
+            seccomp: Some(filter.clone()),
             no_new_privileges,
             ..open.clone()
         };

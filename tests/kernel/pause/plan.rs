@@ -8,6 +8,7 @@ use podlife::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Propagation, Source, Step,
 };
 use podlife::linux::pause::{Key, Start};
+use podlife::linux::seccomp::{Action, Profile};
 
 use crate::nobody;
 use crate::sandbox::{TestPod, host_container, host_with, shell};
@@ -339,8 +340,7 @@ fn credentials_are_dropped_in_an_order_that_works() {
     };
     let script =
         "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -s '\\t ' ' '";
-    // "Everything is allowed": one instruction that returns SECCOMP_RET_ALLOW.
-    let allow = [0x06, 0, 0, 0, 0, 0, 0xff, 0x7f].to_vec();
+    let allow = Filter::try_from(Profile::new(Action::Allow)).unwrap();
     for (attempt, no_new_privileges) in [false, true].into_iter().enumerate() {
         let mut plan = host_container();
         plan.drop_to(&Credentials {
@@ -352,10 +352,7 @@ fn credentials_are_dropped_in_an_order_that_works() {
             inheritable: CapabilityBits(NET_BIND),
             ambient: CapabilityBits(NET_BIND),
             no_new_privileges,
-            seccomp: Some(Filter {
-                program: allow.clone(),
-                flags: 0,
-            }),
+            seccomp: Some(allow.clone()),
         });
         let key = Key::container(0, attempt as u32);
         let (_, text) = TestPod::new().run(key, &shell(plan, script));
