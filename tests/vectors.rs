@@ -1,7 +1,9 @@
-//! Runs the conformance vectors: every `*.json` in `tests/vectors/`, or in the directory that `PODLIFE_VECTORS` names.
+//! Runs the conformance vectors: every `*.json` in `tests/vectors/`, then our own rows of upstream's tables in
+//! `tests/vectors_rows/`; or those in the directory that `PODLIFE_VECTORS` names.
 //!
-//! A line per kind says how many cases passed, failed and were skipped; a failing case prints its name, its input,
-//! what was expected and what was got. Unknown kinds and unknown ops are failures, and so is an empty directory.
+//! A line per file says how many cases passed, failed and were skipped; a failing case prints its number, its name, its
+//! input, what was expected and what was got. Unknown kinds, unknown ops and cases of another form are failures, one each,
+//! and so is an empty directory.
 //! Arguments narrow the run to cases whose `kind/name` contains one of them: `cargo test --test vectors -- quantity/parse`.
 //!
 //! What a kind means is in [`vectors_kinds`], one module each.
@@ -22,10 +24,11 @@ use serde_json::Value;
 use vectors_kinds::{Answer, Case, DISPUTED, KINDS, covers, same};
 
 fn main() -> ExitCode {
-    let directory = std::env::var_os("PODLIFE_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"),
-        PathBuf::from,
-    );
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let directories = match std::env::var_os("PODLIFE_VECTORS") {
+        Some(directory) => vec![PathBuf::from(directory)],
+        None => vec![tests.join("vectors"), tests.join("vectors_rows")],
+    };
     let filters: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
@@ -33,11 +36,13 @@ fn main() -> ExitCode {
     // A panic is a failed case, and its message is printed there.
     std::panic::set_hook(Box::new(|_| {}));
     let mut total = Tally::default();
-    match vector_files(&directory) {
-        Ok(files) => files
-            .iter()
-            .for_each(|file| run_file(file, &filters, &mut total)),
-        Err(why) => total.broken(&format!("{}: {why}", directory.display())),
+    for directory in directories {
+        match vector_files(&directory) {
+            Ok(files) => files
+                .iter()
+                .for_each(|file| run_file(file, &filters, &mut total)),
+            Err(why) => total.broken(&format!("{}: {why}", directory.display())),
+        }
     }
     println!("\nvectors: {}", total.line());
     if total.failed == 0 {
@@ -109,18 +114,24 @@ fn run_file(path: &Path, filters: &[String], total: &mut Tally) {
         Err(why) => return total.broken(&format!("{}: {why}", path.display())),
     };
     let mut tally = Tally::default();
-    for case in &cases {
+    for (number, case) in cases.iter().enumerate() {
+        let Some(case) = Case::new(case) else {
+            tally.broken(&format!(
+                "{kind} #{number}: a case without name, input or expect"
+            ));
+            continue;
+        };
         let name = format!("{kind}/{}", case.name);
         if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter)) {
             continue;
         }
-        match judge(&kind, case) {
+        match judge(&kind, &case) {
             Verdict::Passed => tally.passed += 1,
             Verdict::Skipped(why) => *tally.skipped.entry(why).or_default() += 1,
             Verdict::Failed(got) => {
                 tally.failed += 1;
                 println!(
-                    "FAILED {name}\n    input    {}\n    expected {}\n    got      {got}",
+                    "FAILED {name} (#{number})\n    input    {}\n    expected {}\n    got      {got}",
                     case.input, case.expect
                 );
             }
@@ -134,17 +145,13 @@ fn run_file(path: &Path, filters: &[String], total: &mut Tally) {
     total.add(tally);
 }
 
-fn read(path: &Path) -> Result<(String, Vec<Case>), String> {
+fn read(path: &Path) -> Result<(String, Vec<Value>), String> {
     let bytes = fs::read(path).map_err(|why| why.to_string())?;
     let file: Value = serde_json::from_slice(&bytes).map_err(|why| why.to_string())?;
     let kind = file["kind"].as_str().ok_or("no kind")?.to_owned();
-    let cases = file["cases"].as_array().ok_or("no cases")?;
-    let cases: Option<Vec<Case>> = cases.iter().map(Case::new).collect();
-    let cases = cases.ok_or("a case without name, input or expect")?;
-    if cases.is_empty() {
-        Err("cases is empty".into())
-    } else {
-        Ok((kind, cases))
+    match file["cases"].as_array() {
+        Some(cases) if !cases.is_empty() => Ok((kind, cases.clone())),
+        _ => Err("no cases".into()),
     }
 }
 

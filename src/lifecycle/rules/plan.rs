@@ -11,7 +11,7 @@
 //! Kubernetes.
 
 use super::facts::{Flight, PodFacts, ProbeResult, Results, Seen, Then};
-use super::restart::{after_probe_failure, restarts_all, should_start};
+use super::restart::{after_probe_failure, is_trigger, should_start};
 use super::sandbox::{SandboxProblem, sandbox_problem};
 use super::shape::{ContainerView, Policy, Role, Shape};
 use crate::lifecycle::{AttemptState, Exit, KillReason};
@@ -179,46 +179,38 @@ impl<'s, S: Fn(usize) -> Seen<'s>> Sync<'_, S> {
         !(once && succeeded && seen.owed != Some(Then::Start))
     }
 
-    /// Lists the records that an in-place restart still has to remove; false when there are none. What triggered it
-    /// goes last, so that the evidence outlives a failure in between.
+    /// Lists the records that an in-place restart still has to remove; false when there are none. Init containers go after
+    /// the regular ones, and what triggered it goes last, so that the evidence outlives a failure in between.
     fn reset(&mut self) -> bool {
         let shape = self.shape;
+        let all = || shape.regular.iter().chain(&shape.init).copied();
         let mut any = false;
         let mut waiting = false;
-        for &index in shape.init.iter().chain(&shape.regular) {
+        for index in all() {
             let seen = (self.seen)(index);
             any |= !seen.attempts.is_empty() || seen.flight.is_some();
-            if seen.flight.is_some() {
-                waiting = true;
-                continue;
-            }
-            let evidence = usize::from(restarts_all(&shape.containers[index], &seen));
-            for (place, attempt) in seen.attempts.iter().enumerate().skip(evidence) {
-                self.plan.reset.push(Reset {
-                    container: index,
-                    attempt: attempt.number,
-                    kill: place == 0 && !matches!(attempt.state, AttemptState::Exited(_)),
-                });
-            }
+            waiting |= seen.flight.is_some();
+            self.reset_records(index, false);
         }
         if !waiting {
-            self.reset_evidence();
+            all().for_each(|index| self.reset_records(index, true));
         }
         any
     }
 
-    fn reset_evidence(&mut self) {
-        let shape = self.shape;
-        for &index in shape.init.iter().chain(&shape.regular) {
-            let seen = (self.seen)(index);
-            if let Some(trigger) = seen
-                .newest()
-                .filter(|_| restarts_all(&shape.containers[index], &seen))
-            {
+    /// Lists the records of one container, unless an action on it is under way: those that are evidence, or the others.
+    fn reset_records(&mut self, index: usize, evidence: bool) {
+        let container = &self.shape.containers[index];
+        let seen = (self.seen)(index);
+        if seen.flight.is_some() {
+            return;
+        }
+        for attempt in seen.attempts {
+            if is_trigger(container, &attempt.state) == evidence {
                 self.plan.reset.push(Reset {
                     container: index,
-                    attempt: trigger.number,
-                    kill: false,
+                    attempt: attempt.number,
+                    kill: !matches!(attempt.state, AttemptState::Exited(_)),
                 });
             }
         }
@@ -333,7 +325,9 @@ impl<'s, S: Fn(usize) -> Seen<'s>> Sync<'_, S> {
         self.done(place, walk);
         if is_changed(container, seen) {
             self.kill(index, KillReason::Definition, Then::Start);
-        } else if seen.results.liveness == Some(ProbeResult::Failure) {
+        } else if container.liveness.is_some()
+            && seen.results.liveness == Some(ProbeResult::Failure)
+        {
             self.kill(index, KillReason::Liveness, Then::Start);
         }
     }

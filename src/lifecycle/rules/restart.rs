@@ -76,8 +76,14 @@ pub fn should_start(container: &ContainerView, seen: &Seen<'_>, pod_deleted: boo
 
 /// The newest attempt of the container exited in a way that restarts all containers.
 pub fn restarts_all(container: &ContainerView, seen: &Seen<'_>) -> bool {
-    match seen.state() {
-        Some(AttemptState::Exited(exit)) => on_exit(container, exit.code) == Restart::All,
+    seen.state()
+        .is_some_and(|state| is_trigger(container, state))
+}
+
+/// An attempt that came this far restarts all containers: it exited, and one of the container's rules says so.
+pub(super) fn is_trigger(container: &ContainerView, state: &AttemptState) -> bool {
+    match state {
+        AttemptState::Exited(exit) => on_exit(container, exit.code) == Restart::All,
         _ => false,
     }
 }
