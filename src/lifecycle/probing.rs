@@ -8,7 +8,7 @@ use super::machine::PodMachine;
 use super::output::{Action, ContainerChange, Output, ProbeKind, Ticket};
 use super::rules::facts::{ProbeResult, Results};
 use super::rules::probe::{ProbeTarget, ProbeWorker, TargetState, Tick, is_started};
-use super::rules::shape::{ContainerView, ProbeView};
+use super::rules::shape::{ContainerView, ProbeView, Role};
 use super::timer::{ContainerTimer, Due};
 use crate::time::Mono;
 
@@ -232,6 +232,7 @@ impl PodMachine {
                 &probes.results,
                 probes.was_started,
             ),
+            sidecar: self.shape.containers[index].role == Role::Sidecar,
             pod_deleted: self.record.ending.is_some(),
         };
         Some((probe, target))

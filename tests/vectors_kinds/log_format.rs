@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{Cursor, ErrorKind, Read, Write};
 
 use podlife::model::log::{LogLine, LogView, PodLogOptions, tail_offset};
-use podlife::node::{LogOptions, Logs};
+use podlife::node::{LogOptions, Logs, Stream};
 use serde_json::{Value, json};
 
 use super::{Answer, Case};
@@ -53,22 +53,26 @@ fn parse(line: &str) -> Answer {
 
 fn view(options: &Value) -> LogView {
     let now = options["now"].as_str().map(|now| now.parse().unwrap());
-    let options: PodLogOptions = serde_json::from_value(options.clone()).unwrap();
-    LogView::new(&options, now.unwrap_or_default())
+    let options: Option<PodLogOptions> = serde_json::from_value(options.clone()).unwrap();
+    LogView::new(&options.unwrap_or_default(), now.unwrap_or_default())
 }
 
-/// A real file, with an inotify watch on it.
+/// A real file, followed by a reader of each stream, with an inotify watch.
 fn follow(case: &Case) -> Answer {
     let directory = std::env::temp_dir().join(format!("podlife-follow-{}", std::process::id()));
+    // It is there if a case before this one failed on the way.
+    let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir(&directory).unwrap();
     let path = directory.join("0.log");
     std::fs::write(&path, "").unwrap();
-    let options = LogOptions {
-        follow: true,
-        ..LogOptions::default()
-    };
-    let mut logs = Logs::at(&path, options).unwrap();
-    let mut shown = String::new();
+    let mut readers = [Stream::Stdout, Stream::Stderr].map(|stream| {
+        let options = LogOptions {
+            follow: true,
+            stream: Some(stream),
+            ..LogOptions::default()
+        };
+        (Logs::at(&path, options).unwrap(), String::new())
+    });
     for (at, event) in case.input["events"].as_array().unwrap().iter().enumerate() {
         if event["rotate"] == true {
             let aged = directory.join(format!("0.log.20200927-11180{at}"));
@@ -79,11 +83,14 @@ fn follow(case: &Case) -> Answer {
             let mut file = OpenOptions::new().append(true).open(&path).unwrap();
             file.write_all(line.as_str().unwrap().as_bytes()).unwrap();
         }
-        let end = logs.read_to_string(&mut shown).unwrap_err();
-        assert_eq!(end.kind(), ErrorKind::WouldBlock);
+        for (logs, shown) in &mut readers {
+            let end = logs.read_to_string(shown).unwrap_err();
+            assert_eq!(end.kind(), ErrorKind::WouldBlock);
+        }
     }
     std::fs::remove_dir_all(directory).unwrap();
-    Answer::Is(json!({ "stdout": shown }))
+    let [(_, stdout), (_, stderr)] = readers;
+    Answer::Covers(json!({ "stdout": stdout, "stderr": stderr }))
 }
 
 fn read(case: &Case) -> Answer {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use podlife::lifecycle::ProbeKind;
+use podlife::lifecycle::rules::condition::holds;
 use podlife::lifecycle::rules::facts::{ProbeResult, Results, Seen};
+use podlife::lifecycle::rules::phase::Statuses;
 use podlife::lifecycle::rules::probe::{ProbeTarget, ProbeWorker, TargetState, Tick};
-use podlife::lifecycle::rules::restart::on_exit;
-use podlife::lifecycle::rules::shape::{ContainerView, Shape};
+use podlife::lifecycle::rules::restart::{Restart, on_exit};
+use podlife::lifecycle::rules::shape::{ContainerView, Role, Shape};
 use podlife::lifecycle::rules::status::container::fill;
-use podlife::model::{ContainerStatus, Phase, Pod, PodStatus};
+use podlife::model::{ConditionType, ContainerStatus, Phase, Pod, PodStatus};
 use podlife::time::{Mono, Wall};
 use serde_json::{Map, Value, json};
 
@@ -44,6 +46,7 @@ fn worker(case: &Case, shape: &Shape) -> Answer {
     let kind = kind(case.text("probeType"));
     let mut played = Played {
         worker: ProbeWorker::new(kind),
+        shape,
         view: &shape.containers[index],
         ids: Vec::new(),
         since: time(&case.input["managerStartedAt"]).map_or(Mono::ZERO, mono),
@@ -56,6 +59,7 @@ fn worker(case: &Case, shape: &Shape) -> Answer {
 
 struct Played<'a> {
     worker: ProbeWorker,
+    shape: &'a Shape,
     view: &'a ContainerView,
     /// Container ids by attempt number.
     ids: Vec<String>,
@@ -77,10 +81,20 @@ impl Played<'_> {
                 .iter()
                 .chain(&status.init_container_statuses)
         });
-        let mut named = all.filter(|status| status.name == *self.view.name);
+        let is_named = |status: &&ContainerStatus| {
+            let has_id = status
+                .container_id
+                .as_ref()
+                .is_some_and(|id| !id.is_empty());
+            status.name == *self.view.name && has_id
+        };
+        let all_restart = status
+            .as_ref()
+            .is_some_and(|status| restarts_all(self.shape, status));
+        let mut named = all.filter(is_named);
         let Some(target) = named
             .next()
-            .and_then(|status| self.target(status, step["podDeleted"] == true))
+            .map(|status| self.target(status, all_restart, step["podDeleted"] == true))
         else {
             return self.answer(true, false);
         };
@@ -94,18 +108,23 @@ impl Played<'_> {
             match text(step, "probeResult") {
                 "Success" => self.worker.finding(&probe, target.attempt, true),
                 "Failure" => self.worker.finding(&probe, target.attempt, false),
-                "Error" => false,
+                "Error" | "" => false,
                 other => panic!("a probe result {other}"),
             };
         }
         self.answer(tick != Tick::End, tick == Tick::Run)
     }
 
-    fn target(&mut self, status: &ContainerStatus, pod_deleted: bool) -> Option<ProbeTarget> {
-        let id = status.container_id.as_ref().filter(|id| !id.is_empty())?;
+    fn target(
+        &mut self,
+        status: &ContainerStatus,
+        all_restart: bool,
+        pod_deleted: bool,
+    ) -> ProbeTarget {
+        let id = status.container_id.as_deref().unwrap_or_default();
         let known = self.ids.iter().position(|known| known == id);
         let attempt = known.unwrap_or_else(|| {
-            self.ids.push(id.clone());
+            self.ids.push(id.to_owned());
             self.ids.len() - 1
         });
         let state = status.state.clone().unwrap_or_default();
@@ -114,16 +133,17 @@ impl Played<'_> {
                 started: mono(running.started_at.unwrap_or_default()),
             },
             (None, Some(ended)) => TargetState::Terminated {
-                restarts: on_exit(self.view, ended.exit_code).restarts(),
+                restarts: all_restart || on_exit(self.view, ended.exit_code).restarts(),
             },
             (None, None) => TargetState::Waiting,
         };
-        Some(ProbeTarget {
+        ProbeTarget {
             attempt: u32::try_from(attempt).unwrap(),
             state,
             started: status.started == Some(true),
+            sidecar: self.view.role == Role::Sidecar,
             pod_deleted,
-        })
+        }
     }
 
     fn answer(&self, goes_on: bool, probed: bool) -> Value {
@@ -135,6 +155,22 @@ impl Played<'_> {
             "resultRun": self.worker.run(),
         })
     }
+}
+
+/// Whether a published status says that all containers restart: by its condition, or by an exit that asks for it.
+fn restarts_all(shape: &Shape, status: &PodStatus) -> bool {
+    let statuses = Statuses {
+        init: &status.init_container_statuses,
+        regular: &status.container_statuses,
+    };
+    let asks = |index: &usize| {
+        let view = &shape.containers[*index];
+        let state = statuses.of(view).and_then(|status| status.state.clone());
+        let ended = state.and_then(|state| state.terminated);
+        ended.is_some_and(|ended| on_exit(view, ended.exit_code) == Restart::All)
+    };
+    holds(&status.conditions, &ConditionType::AllContainersRestarting)
+        || shape.init.iter().chain(&shape.regular).any(asks)
 }
 
 /// A case's clock starts where `Wall` does, so the two run together; both are whole seconds here.

@@ -62,8 +62,8 @@ impl Server {
             // Ends when nobody wants to know any more.
             while let Ok((mut stream, _)) = listener.accept() {
                 let request = head(&mut stream);
-                let answered = stream.write_all(answer(&request).as_bytes());
-                if tell.send(request).is_err() || answered.is_err() {
+                let answer = answer(&request);
+                if tell.send(request).is_err() || stream.write_all(answer.as_bytes()).is_err() {
                     return;
                 }
             }
@@ -119,12 +119,16 @@ fn timeout(case: &Case) -> Answer {
     Answer::Is(json!({ "result": probed.verdict.as_str() }))
 }
 
+/// `{otherPort}` in the location is where a second server answers.
 fn redirect(case: &Case) -> Answer {
-    let (status, location) = (case.integer("statusCode"), case.text("location").to_owned());
     let (target, endless) = (
         case.input["targetStatus"].as_i64(),
         case.input["loop"] == true,
     );
+    let other = Server::new(target.unwrap_or(500));
+    let port = other.address.port().to_string();
+    let status = case.integer("statusCode");
+    let location = case.text("location").replace("{otherPort}", &port);
     let server = Server::answering(move |request| {
         let first = request.starts_with("GET / ");
         match target {
@@ -138,7 +142,8 @@ fn redirect(case: &Case) -> Answer {
     });
     let headers = case.input.get("httpHeaders").cloned().unwrap_or(json!([]));
     let probed = server.probed(&headers);
-    let requests = server.requests();
+    let mut requests = server.requests();
+    requests.extend(other.requests());
     Answer::Covers(json!({
         "result": probed.verdict.as_str(),
         "followed": requests.len() > 1,
@@ -238,6 +243,27 @@ fn grpc(case: &Case) -> Answer {
     Answer::Is(json!({ "result": probed.verdict.as_str() }))
 }
 
+/// The codes of gRPC, by number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
 /// A server of `grpc.health.v1.Health` that answers one call.
 fn health_server(case: &Case) -> SocketAddr {
     let status = case.input["status"].as_str().map(|status| match status {
@@ -248,18 +274,18 @@ fn health_server(case: &Case) -> SocketAddr {
         other => panic!("{other}"),
     });
     let code = match case.input["rpcCode"].as_str() {
-        None => "0",
-        Some("DEADLINE_EXCEEDED") => "4",
-        Some("NOT_FOUND") => "5",
-        Some("UNIMPLEMENTED") => "12",
-        Some(other) => panic!("{other}"),
+        None => "0".to_owned(),
+        Some(name) => {
+            let number = CODES.iter().position(|code| *code == name);
+            number.unwrap_or_else(|| panic!("{name}")).to_string()
+        }
     };
     let listener = listener();
     let address = listener.local_addr().unwrap();
     spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         read_call(&mut stream);
-        stream.write_all(&answer(status, code)).unwrap();
+        stream.write_all(&answer(status, &code)).unwrap();
         // The client hangs up first.
         let _ = stream.read_to_end(&mut Vec::new());
     });

@@ -31,7 +31,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// let shape = Shape::new(&pod);
 /// let probe = shape.containers[0].readiness.as_ref().unwrap();
 /// let mut worker = ProbeWorker::new(ProbeKind::Readiness);
-/// let web = ProbeTarget { attempt: 0, state: TargetState::Running { started: Mono::ZERO }, started: true, pod_deleted: false };
+/// let web = ProbeTarget { attempt: 0, state: TargetState::Running { started: Mono::ZERO }, started: true, sidecar: false, pod_deleted: false };
 ///
 /// assert_eq!(worker.tick(probe, &web, Mono::ZERO, Mono::from_secs(1)), Tick::Run);
 /// assert_eq!(worker.published(), Some(ProbeResult::Failure)); // not ready before it says so
@@ -61,6 +61,8 @@ pub struct ProbeTarget {
     pub state: TargetState,
     /// What its status says of `started`.
     pub started: bool,
+    /// It is a sidecar: whether its startup probe has succeeded decides what is started after it.
+    pub sidecar: bool,
     /// The pod is being deleted.
     pub pod_deleted: bool,
 }
@@ -132,7 +134,8 @@ impl ProbeWorker {
     }
 
     /// One tick. `since` is when probing of this pod began in this process: a container that already ran more than ten
-    /// seconds before that gets no initial value, so that a restart of the Node makes nothing unready.
+    /// seconds before that gets no initial value, so that a restart of the Node makes nothing unready; a sidecar that had
+    /// started has succeeded in starting.
     ///
     /// A container without an attempt is not ticked at all; neither is one of a pod whose phase is terminal, whose workers
     /// have ended.
@@ -207,11 +210,16 @@ impl ProbeWorker {
         self.on_hold = false;
         let settled =
             matches!(target.state, TargetState::Running { started } if started + SETTLED < since);
-        self.published = (!settled).then_some(match self.kind {
-            ProbeKind::Liveness => ProbeResult::Success,
-            ProbeKind::Readiness => ProbeResult::Failure,
-            ProbeKind::Startup => ProbeResult::Unknown,
-        });
+        self.published = match self.kind {
+            // Nothing would run it again, and without a result nothing after the sidecar is started.
+            ProbeKind::Startup if settled && target.sidecar && target.started => {
+                Some(ProbeResult::Success)
+            }
+            _ if settled => None,
+            ProbeKind::Liveness => Some(ProbeResult::Success),
+            ProbeKind::Readiness => Some(ProbeResult::Failure),
+            ProbeKind::Startup => Some(ProbeResult::Unknown),
+        };
     }
 }
 
@@ -224,12 +232,13 @@ pub fn is_started(container: &ContainerView, results: &Results, was_started: boo
     }
 }
 
-/// `ready` of a running container that is started: its readiness probe has succeeded, or it has none. An init container
-/// that is no sidecar is not ready while it runs, but once it has succeeded.
-pub fn is_ready(container: &ContainerView, results: &Results) -> bool {
+/// `ready` of a running container that is started: its readiness probe has succeeded, or it has none. `was_ready` is what was
+/// published of the same attempt; it counts while the probe has published nothing, after a restart of the Node. An init
+/// container that is no sidecar is not ready while it runs, but once it has succeeded.
+pub fn is_ready(container: &ContainerView, results: &Results, was_ready: bool) -> bool {
     match (container.role, results.readiness) {
         (Role::Init, _) => false,
         (_, Some(result)) => result == ProbeResult::Success,
-        (_, None) => container.readiness.is_none(),
+        (_, None) => was_ready || container.readiness.is_none(),
     }
 }

@@ -144,7 +144,9 @@ pub fn fill(status: &mut ContainerStatus, container: &ContainerView, seen: &Seen
         .is_some_and(|ended| ended.exit_code == 0);
     let ready = match container.role {
         Role::Init => succeeded,
-        Role::Sidecar | Role::Regular => started && is_ready(container, &seen.results),
+        Role::Sidecar | Role::Regular => {
+            started && is_ready(container, &seen.results, status.ready)
+        }
         Role::Ephemeral => return false, // the kubelet says nothing of them
     };
     pen.set(&mut status.started, Some(started));
@@ -196,7 +198,7 @@ impl Facts<'_> {
             let reason = RESTARTING_ALL_CONTAINERS;
             return Shows {
                 restart_count: again,
-                state: State::Waiting(Some(reason), Some(REMOVED)),
+                state: self.init_gone(State::Waiting(Some(reason), Some(REMOVED))),
                 last: State::MadeUp(137, reason, REMOVED),
             };
         }
@@ -351,6 +353,7 @@ impl Scribe<'_> {
     fn unstart(&mut self, status: &mut ContainerStatus) {
         if status.started == Some(true) {
             self.pen.set(&mut status.started, Some(false));
+            self.pen.set(&mut status.ready, false);
         }
     }
 
