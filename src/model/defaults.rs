@@ -12,7 +12,7 @@ use super::network::DnsPolicy;
 use super::pod::{Pod, PodSpec, RestartPolicy};
 use super::probe::Probe;
 use super::quantity::Quantity;
-use super::resource_sum::{container_requests, is_pod_level};
+use super::resource_sum::{container_limits, container_requests, is_huge_pages, is_pod_level};
 use super::resources::{ContainerResizePolicy, ResourceRequirements, ResourceResizeRestartPolicy};
 use super::volume::{HostPathType, Volume, VolumeProjection};
 
@@ -47,6 +47,7 @@ pub(super) fn pod(pod: &mut Pod) {
         .iter_mut()
         .for_each(ephemeral_container);
     spec.volumes.iter_mut().for_each(volume);
+    round_up(&mut spec.overhead);
     pod_resources(spec);
 }
 
@@ -86,6 +87,13 @@ fn ephemeral_container(container: &mut EphemeralContainer) {
         TerminationMessagePolicy::File,
     );
     container.env.iter_mut().for_each(env);
+    for port in &mut container.ports {
+        fill(&mut port.protocol, Protocol::Tcp);
+    }
+    if let Some(resources) = &mut container.resources {
+        round_up(&mut resources.limits);
+        round_up(&mut resources.requests);
+    }
 }
 
 fn image(image: &Option<String>, policy: &mut Option<PullPolicy>) {
@@ -167,15 +175,26 @@ fn resize_policy(container: &mut Container) {
     }
 }
 
-/// The pod's own requests, if it has limits of its own: what its containers request together, else the limit.
+/// What the pod's own requests and limits leave unsaid, if it has any: huge pages are limited to what its containers may
+/// have, and with limits it requests what its containers request together, else the limit.
 fn pod_resources(spec: &mut PodSpec) {
     let Some(own) = &spec.resources else { return };
     let mut own = own.clone();
     round_up(&mut own.limits);
     round_up(&mut own.requests);
+    if !own.limits.is_empty() || !own.requests.is_empty() {
+        let pages = container_limits(spec).into_iter();
+        for (name, amount) in pages.filter(|(name, _)| is_huge_pages(name)) {
+            if !own.requests.contains_key(&name) {
+                own.limits.entry(name).or_insert(amount);
+            }
+        }
+    }
     if !own.limits.is_empty() {
         let requests = container_requests(spec).into_iter();
-        for (name, amount) in requests.filter(|(name, _)| is_pod_level(name)) {
+        for (name, amount) in
+            requests.filter(|(name, _)| is_pod_level(name) && !is_huge_pages(name))
+        {
             own.requests.entry(name).or_insert(amount);
         }
         for (name, limit) in &own.limits {

@@ -95,7 +95,7 @@ pub fn env_field(
     selector: &ObjectFieldSelector,
     addresses: &Addresses<'_>,
 ) -> Result<String> {
-    let path = selector.field_path.as_str();
+    let path = current(&selector.field_path);
     if !matches!(selector.api_version.as_deref(), None | Some("" | "v1")) {
         return Err(refused(path, "its apiVersion is not v1"));
     }
@@ -110,6 +110,14 @@ pub fn env_field(
         "status.podIPs" => addresses.published().join(","),
         path => return metadata_field(pod, path),
     })
+}
+
+/// The path by its present name: the first clients of v1 said `spec.host`.
+pub(super) fn current(path: &str) -> &str {
+    match path {
+        "spec.host" => "spec.nodeName",
+        path => path,
+    }
 }
 
 /// An amount that a container requests or is limited to, in units of the divisor, rounded up.

@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_refused_field_is_an_error_everywhere() {
-        let claim = serde_json::json!({"name": "data", "iscsi": {"iqn": "x"}});
+        let claim = serde_json::json!({"name": "data", "iscsi": {"iqn": "x", "targetPortal": "y"}});
         let volume = serde_json::from_value(claim).unwrap();
         let web = crate::model::Container::new("web", "nginx");
         let pod = Pod::new("web")

@@ -38,9 +38,14 @@ pub fn container_requests(spec: &PodSpec) -> ResourceList {
     of_containers(spec, |resources| &resources.requests)
 }
 
+/// What the containers may use, without the pod's own limits and the overhead.
+pub(super) fn container_limits(spec: &PodSpec) -> ResourceList {
+    of_containers(spec, |resources| &resources.limits)
+}
+
 /// What the pod may use: as [`pod_requests`], with limits. The overhead is added to limits that there are.
 pub fn pod_limits(spec: &PodSpec) -> ResourceList {
-    let mut sum = of_containers(spec, |resources| &resources.limits);
+    let mut sum = container_limits(spec);
     replace(&mut sum, spec, |resources| &resources.limits);
     for (name, overhead) in &spec.overhead {
         match sum.get_mut(name) {
@@ -65,7 +70,11 @@ pub(super) fn is_sidecar(init: &Container) -> bool {
 }
 
 pub(super) fn is_pod_level(name: &str) -> bool {
-    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+    matches!(name, "cpu" | "memory") || is_huge_pages(name)
+}
+
+pub(super) fn is_huge_pages(name: &str) -> bool {
+    name.starts_with("hugepages-")
 }
 
 fn replace(

@@ -4,6 +4,7 @@ use super::super::env::{
     EnvFromSource, EnvVar, EnvVarSource, FileKeySelector, ObjectFieldSelector,
     ResourceFieldSelector,
 };
+use super::super::field_path;
 use super::super::path::Path;
 use super::super::quantity::Quantity;
 use super::{Findings, name, text};
@@ -170,6 +171,7 @@ pub(super) fn field_ref(
             ),
         };
     }
+    let path = field_path::current(path);
     if ENV_FIELDS.contains(&path) || API_FIELDS.contains(&path) {
         found.known(field, path, fields);
     } else {

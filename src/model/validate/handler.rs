@@ -5,7 +5,7 @@ use super::super::hook::{
 };
 use super::super::meta::IntOrString;
 use super::super::path::Path;
-use super::super::pod::PodSpec;
+use super::super::pod::{OsName, PodSpec};
 use super::super::probe::{GrpcAction, Probe};
 use super::{Findings, name, port, text};
 
@@ -77,11 +77,14 @@ pub(super) fn lifecycle(
     let Some(signal) = &lifecycle.stop_signal else {
         return;
     };
-    if spec.os.is_none() {
+    let os = spec.os.as_ref().map(|os| &os.name);
+    if os.is_none() {
         found.forbidden(
             at.field("stopSignal"),
             "signals differ between systems; set spec.os.name to linux",
         );
+    } else if os == Some(&OsName::Windows) {
+        found.known(at.field("stopSignal"), signal, &["SIGTERM", "SIGKILL"]);
     } else if !is_signal(signal) {
         found.unsupported(
             at.field("stopSignal"),

@@ -9,10 +9,13 @@ mod mount;
 pub(super) mod name;
 mod network;
 mod object;
+mod os;
 mod pod;
 mod port;
 mod resources;
 mod restart;
+#[cfg(test)]
+mod rows;
 mod scheduling;
 mod security;
 mod volume;
@@ -25,12 +28,12 @@ use super::path::Path;
 /// Everything that is wrong with a pod.
 pub(super) fn pod(pod: &super::pod::Pod) -> Vec<FieldError> {
     let mut findings = Findings(Vec::new());
-    meta::meta(
-        &pod.metadata,
-        &Path::Field(&Path::Root, "metadata"),
-        &mut findings,
-    );
-    pod::spec(&pod.spec, &Path::Field(&Path::Root, "spec"), &mut findings);
+    let at = Path::Field(&Path::Root, "metadata");
+    meta::meta(&pod.metadata, &at, &mut findings);
+    meta::of_pod(pod, &at, &mut findings);
+    let at = Path::Field(&Path::Root, "spec");
+    pod::spec(&pod.spec, &at, &mut findings);
+    volume::claims(pod, &at.field("volumes"), &mut findings);
     findings.0
 }
 

@@ -148,6 +148,21 @@ pub(super) fn devices(
                 "another device of the container has it",
             );
         }
+        let mut mounts = container.volume_mounts.iter();
+        if mounts.clone().any(|mount| mount.name == device.name) {
+            found.invalid(
+                at.field("name"),
+                &device.name,
+                "volumeMounts has it already",
+            );
+        }
+        if mounts.any(|mount| mount.mount_path == device.device_path) {
+            found.invalid(
+                at.field("devicePath"),
+                &device.device_path,
+                "volumeMounts has it already",
+            );
+        }
         if device.device_path.is_empty() {
             found.required(at.field("devicePath"), "a path in the container");
         } else {

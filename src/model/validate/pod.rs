@@ -2,9 +2,9 @@
 
 use super::super::network::DnsPolicy;
 use super::super::path::Path;
-use super::super::pod::{OsName, PodSpec, PreemptionPolicy, RestartPolicy};
+use super::super::pod::{PodSpec, PreemptionPolicy, RestartPolicy};
 use super::{
-    Findings, container, name, network, port, resources, scheduling, security, text, volume,
+    Findings, container, name, network, os, port, resources, scheduling, security, text, volume,
 };
 
 pub(super) fn spec(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
@@ -25,6 +25,7 @@ pub(super) fn spec(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
         security::pod(context, spec, &at.field("securityContext"), found);
     }
     scheduling::scheduling(spec, at, found);
+    os::os(spec, at, found);
 }
 
 fn policies(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
@@ -39,10 +40,6 @@ fn policies(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
             PreemptionPolicy::KNOWN,
         );
     }
-    if let Some(os) = &spec.os {
-        let field = at.field("os");
-        found.required_known(field.field("name"), Some(os.name.as_str()), OsName::KNOWN);
-    }
     let deadline = spec.active_deadline_seconds;
     if let Some(seconds) = deadline.filter(|seconds| !(1..=i64::from(i32::MAX)).contains(seconds)) {
         found.invalid(
@@ -55,7 +52,7 @@ fn policies(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
 
 fn names(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     type Grammar = fn(&str) -> Option<&'static str>;
-    let names: [(&'static str, &Option<String>, Grammar); 6] = [
+    let names: [(&'static str, &Option<String>, Grammar); 5] = [
         ("hostname", &spec.hostname, name::label),
         ("subdomain", &spec.subdomain, name::label),
         (
@@ -69,16 +66,14 @@ fn names(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
             &spec.priority_class_name,
             name::subdomain,
         ),
-        (
-            "runtimeClassName",
-            &spec.runtime_class_name,
-            name::subdomain,
-        ),
     ];
     for (field, name, grammar) in names {
         if !text(name).is_empty() {
             found.name(at.field(field), text(name), grammar);
         }
+    }
+    if let Some(class) = &spec.runtime_class_name {
+        found.name(at.field("runtimeClassName"), class, name::subdomain);
     }
     hostname_override(spec, at.field("hostnameOverride"), found);
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::path::Path;
 use super::super::pod::{PodSpec, RestartPolicy};
 use super::super::quantity::Quantity;
-use super::super::resource_sum::{container_requests, is_pod_level};
+use super::super::resource_sum::{container_requests, is_huge_pages, is_pod_level};
 use super::super::resources::{
     ContainerResizePolicy, ResourceRequirements, ResourceResizeRestartPolicy,
 };
-use super::{Findings, name};
+use super::{Findings, name, text};
 
 type List = BTreeMap<String, Quantity>;
+type NameCheck = fn(&str, Path<'_>, &mut Findings);
 
 pub(super) fn container(
     resources: &ResourceRequirements,
@@ -60,15 +61,20 @@ pub(super) fn pod(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     }
 }
 
+/// What the sandbox itself costs.
+pub(super) fn overhead(overhead: &List, at: &Path<'_>, found: &mut Findings) {
+    amounts(overhead, container_resource, at, found);
+}
+
 fn lists(
     resources: &ResourceRequirements,
-    grammar: fn(&str) -> Option<&'static str>,
+    check_name: NameCheck,
     at: &Path<'_>,
     found: &mut Findings,
 ) {
     let (limits, requests) = (&resources.limits, &resources.requests);
-    amounts(limits, grammar, &at.field("limits"), found);
-    amounts(requests, grammar, &at.field("requests"), found);
+    amounts(limits, check_name, &at.field("limits"), found);
+    amounts(requests, check_name, &at.field("requests"), found);
     for (name, request) in requests {
         match limits.get(name) {
             Some(limit) if is_overcommitted(name) && request <= limit => {}
@@ -100,22 +106,15 @@ fn lists(
     }
 }
 
-fn amounts(
-    list: &List,
-    grammar: fn(&str) -> Option<&'static str>,
-    at: &Path<'_>,
-    found: &mut Findings,
-) {
+fn amounts(list: &List, check_name: NameCheck, at: &Path<'_>, found: &mut Findings) {
     for (name, amount) in list {
-        found.name(at.key(name), name, grammar);
+        check_name(name, at.key(name), found);
         if amount.is_negative() {
             found.invalid(at.key(name), amount, "it must not be negative");
         } else if is_extended(name) && amount.round_up(0).0 != *amount {
             found.invalid(at.key(name), amount, "it is counted in whole numbers");
         }
-        if let Some(page) = huge_page_size(name)
-            && amount.value() % page != 0
-        {
+        if is_huge_pages(name) && !is_whole_pages(name, amount) {
             found.invalid(
                 at.key(name),
                 amount,
@@ -126,34 +125,34 @@ fn amounts(
 }
 
 /// The resources of a container: Kubernetes' own, or one with a domain.
-fn container_resource(resource: &str) -> Option<&'static str> {
-    const OWN: &str =
-        "use cpu, memory, ephemeral-storage, hugepages-<size> or a name with a domain";
+fn container_resource(resource: &str, at: Path<'_>, found: &mut Findings) {
+    let own = matches!(resource, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(resource);
     if let Some(detail) = name::qualified(resource) {
-        return Some(detail);
+        found.invalid(at, resource, detail);
+    } else if !resource.contains('/') && !own {
+        let detail = "use cpu, memory, ephemeral-storage, hugepages-<size> or a name with a domain";
+        found.invalid(at, resource, detail);
+    } else if !is_native(resource) && !is_extended(resource) {
+        let detail = "a resource of another domain cannot start with requests.";
+        found.invalid(at, resource, detail);
     }
-    if !resource.contains('/') {
-        let own =
-            matches!(resource, "cpu" | "memory" | "ephemeral-storage") || is_huge_pages(resource);
-        return (!own).then_some(OWN);
-    }
-    let extended = is_native(resource) || is_extended(resource);
-    (!extended).then_some("a resource of another domain cannot start with requests.")
 }
 
 /// The resources a pod can have of its own.
-fn pod_resource(resource: &str) -> Option<&'static str> {
-    (!is_pod_level(resource))
-        .then_some("a pod's own resources are cpu, memory and hugepages-<size>")
+fn pod_resource(resource: &str, at: Path<'_>, found: &mut Findings) {
+    let before = found.0.len();
+    container_resource(resource, at, found);
+    if found.0.len() == before && !is_pod_level(resource) {
+        found.unsupported(at, resource, &["cpu", "memory", "hugepages-<size>"]);
+    }
 }
 
-fn is_huge_pages(resource: &str) -> bool {
-    resource.starts_with("hugepages-")
-}
-
-fn huge_page_size(resource: &str) -> Option<i64> {
-    let size: Quantity = resource.strip_prefix("hugepages-")?.parse().ok()?;
-    Some(size.value()).filter(|&size| size > 0)
+fn is_whole_pages(resource: &str, amount: &Quantity) -> bool {
+    let size = resource.strip_prefix("hugepages-");
+    let size: Option<Quantity> = size.and_then(|size| size.parse().ok());
+    size.is_some_and(|size| {
+        size.round_up(0).0 == size && size.value() > 0 && amount.value() % size.value() == 0
+    })
 }
 
 fn is_native(resource: &str) -> bool {
@@ -171,23 +170,27 @@ fn is_overcommitted(resource: &str) -> bool {
 
 fn claims(resources: &ResourceRequirements, spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     let list = at.field("claims");
-    let mut seen = BTreeSet::new();
+    let mut seen = Vec::new();
     for (i, claim) in resources.claims.iter().enumerate() {
         let at = list.index(i);
-        if claim.name.is_empty() {
+        let (name, request) = (claim.name.as_str(), text(&claim.request));
+        if name.is_empty() {
             found.required(at.field("name"), "the name of one of spec.resourceClaims");
-        } else if !seen.insert((&claim.name, &claim.request)) {
-            found.duplicate(at, &claim.name, "each claim is used once");
-        } else if !spec
-            .resource_claims
-            .iter()
-            .any(|own| own.name == claim.name)
-        {
-            found.not_found(
-                at,
-                &claim.name,
-                "spec.resourceClaims has no claim of this name",
-            );
+            continue;
+        }
+        if !request.is_empty() {
+            found.name(at.field("request"), request, name::label);
+        }
+        // Without a request it is the whole claim, all its requests.
+        let overlaps = |&(other, part): &(&str, &str)| {
+            other == name && (part == request || part.is_empty() || request.is_empty())
+        };
+        if seen.iter().any(overlaps) {
+            found.duplicate(at, name, "each request of a claim is used once");
+        }
+        seen.push((name, request));
+        if !spec.resource_claims.iter().any(|own| own.name == name) {
+            found.not_found(at, name, "spec.resourceClaims has no claim of this name");
         }
     }
 }
@@ -209,10 +212,10 @@ pub(super) fn resize_policy(
         let word = restart.map(ResourceResizeRestartPolicy::as_str);
         found.required_known(*at, word, ResourceResizeRestartPolicy::KNOWN);
         let never = spec.restart_policy == Some(RestartPolicy::Never);
-        if never && restart == Some(&ResourceResizeRestartPolicy::RestartContainer) {
+        if never && restart != Some(&ResourceResizeRestartPolicy::NotRequired) {
             found.invalid(
                 *at,
-                "RestartContainer",
+                word.unwrap_or_default(),
                 "a pod with restartPolicy Never restarts nothing; use NotRequired",
             );
         }

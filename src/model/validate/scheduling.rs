@@ -9,7 +9,7 @@ use super::super::scheduling::{
     SelectorOperator, TaintEffect, Toleration, TolerationOperator, TopologySpreadConstraint,
     UnsatisfiableAction, WeightedPodAffinityTerm,
 };
-use super::{Findings, name, text};
+use super::{Findings, name, resources, text};
 
 pub(super) fn scheduling(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     for (key, value) in &spec.node_selector {
@@ -25,6 +25,10 @@ pub(super) fn scheduling(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
         );
     }
     scheduling_gates(spec, &at.field("schedulingGates"), found);
+    if !text(&spec.node_name).is_empty() && !spec.scheduling_gates.is_empty() {
+        let detail = "a pod with schedulingGates is not scheduled yet";
+        found.forbidden(at.field("nodeName"), detail);
+    }
     resource_claims(spec, &at.field("resourceClaims"), found);
     let list = at.field("tolerations");
     for (i, one) in spec.tolerations.iter().enumerate() {
@@ -33,16 +37,24 @@ pub(super) fn scheduling(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     let list = at.field("topologySpreadConstraints");
     for (i, one) in spec.topology_spread_constraints.iter().enumerate() {
         spread(one, &list.index(i), found);
+        let same = |other: &TopologySpreadConstraint| {
+            other.topology_key == one.topology_key
+                && other.when_unsatisfiable == one.when_unsatisfiable
+        };
+        if spec.topology_spread_constraints[i + 1..].iter().any(same) {
+            let detail = "each topologyKey has one constraint for each whenUnsatisfiable";
+            let at = list.index(i);
+            found.duplicate(
+                at.field("{topologyKey, whenUnsatisfiable}"),
+                &one.topology_key,
+                detail,
+            );
+        }
     }
     if let Some(one) = &spec.affinity {
         affinity(one, &at.field("affinity"), found);
     }
-    let list = at.field("overhead");
-    for (resource, amount) in &spec.overhead {
-        if amount.is_negative() {
-            found.invalid(list.key(resource), amount, "it must not be negative");
-        }
-    }
+    resources::overhead(&spec.overhead, &at.field("overhead"), found);
 }
 
 fn scheduling_gates(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
@@ -126,11 +138,9 @@ fn spread(spread: &TopologySpreadConstraint, at: &Path<'_>, found: &mut Findings
     if spread.max_skew <= 0 {
         found.invalid(at.field("maxSkew"), spread.max_skew, "it is greater than 0");
     }
-    found.required_name(
-        at.field("topologyKey"),
-        &spread.topology_key,
-        name::qualified,
-    );
+    if spread.topology_key.is_empty() {
+        found.required(at.field("topologyKey"), "a label of nodes");
+    }
     let action = spread
         .when_unsatisfiable
         .as_ref()
@@ -161,11 +171,35 @@ fn spread(spread: &TopologySpreadConstraint, at: &Path<'_>, found: &mut Findings
             found.known(at.field(field), policy.as_str(), NodeInclusionPolicy::KNOWN);
         }
     }
-    selector(
-        spread.label_selector.as_ref(),
-        &at.field("labelSelector"),
-        found,
-    );
+    let own = spread.label_selector.as_ref();
+    let list = at.field("matchLabelKeys");
+    label_keys(&spread.match_label_keys, own, &list, found);
+    for (i, key) in spread.match_label_keys.iter().enumerate() {
+        if own.is_some_and(|selector| selects_by(selector, key)) {
+            found.invalid(list.index(i), key, "labelSelector has this key already");
+        }
+    }
+    selector(own, &at.field("labelSelector"), found);
+}
+
+fn selects_by(selector: &LabelSelector, key: &str) -> bool {
+    let mut expressions = selector.match_expressions.iter();
+    selector.match_labels.contains_key(key) || expressions.any(|one| one.key == key)
+}
+
+/// Keys whose values the pod itself gives.
+fn label_keys(
+    keys: &[String],
+    selector: Option<&LabelSelector>,
+    at: &Path<'_>,
+    found: &mut Findings,
+) {
+    if !keys.is_empty() && selector.is_none() {
+        found.forbidden(*at, "it narrows a labelSelector, and there is none");
+    }
+    for (i, key) in keys.iter().enumerate() {
+        found.name(at.index(i), key, name::qualified);
+    }
 }
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -211,7 +245,7 @@ fn node_affinity(affinity: &NodeAffinity, at: &Path<'_>, found: &mut Findings) {
             found.required(list, "at least one term");
         }
         for (i, term) in selector.node_selector_terms.iter().enumerate() {
-            node_term(term, &list.index(i), found);
+            node_term(term, name::label_value, &list.index(i), found);
         }
     }
     let list = at.field(PREFERRED);
@@ -222,11 +256,14 @@ fn node_affinity(affinity: &NodeAffinity, at: &Path<'_>, found: &mut Findings) {
     {
         let at = list.index(i);
         weight(term.weight, at.field("weight"), found);
-        node_term(&term.preference, &at.field("preference"), found);
+        // A value that no label can have is only never met here.
+        node_term(&term.preference, |_| None, &at.field("preference"), found);
     }
 }
 
-fn node_term(term: &NodeSelectorTerm, at: &Path<'_>, found: &mut Findings) {
+type Grammar = fn(&str) -> Option<&'static str>;
+
+fn node_term(term: &NodeSelectorTerm, value: Grammar, at: &Path<'_>, found: &mut Findings) {
     let list = at.field("matchExpressions");
     for (i, requirement) in term.match_expressions.iter().enumerate() {
         let at = list.index(i);
@@ -238,11 +275,14 @@ fn node_term(term: &NodeSelectorTerm, at: &Path<'_>, found: &mut Findings) {
             &at,
             found,
         );
+        values(&requirement.values, value, &at, found);
     }
     let list = at.field("matchFields");
     for (i, requirement) in term.match_fields.iter().enumerate() {
         let at = list.index(i);
-        if requirement.key != "metadata.name" {
+        if requirement.key == "metadata.name" {
+            values(&requirement.values, name::subdomain, &at, found);
+        } else {
             found.invalid(at.field("key"), &requirement.key, "use metadata.name");
         }
         match &requirement.operator {
@@ -256,6 +296,13 @@ fn node_term(term: &NodeSelectorTerm, at: &Path<'_>, found: &mut Findings) {
                 found.invalid(at.field("operator"), word, "use In or NotIn");
             }
         }
+    }
+}
+
+fn values(values: &[String], grammar: Grammar, at: &Path<'_>, found: &mut Findings) {
+    let list = at.field("values");
+    for (i, value) in values.iter().enumerate() {
+        found.name(list.index(i), value, grammar);
     }
 }
 
@@ -331,10 +378,19 @@ fn term(term: &PodAffinityTerm, at: &Path<'_>, found: &mut Findings) {
     for namespace in &term.namespaces {
         found.name(at.field("namespace"), namespace, name::label);
     }
+    let own = term.label_selector.as_ref();
+    let (list, other) = (at.field("matchLabelKeys"), at.field("mismatchLabelKeys"));
+    label_keys(&term.match_label_keys, own, &list, found);
+    label_keys(&term.mismatch_label_keys, own, &other, found);
+    for (i, key) in term.match_label_keys.iter().enumerate() {
+        if term.mismatch_label_keys.contains(key) {
+            found.invalid(list.index(i), key, "mismatchLabelKeys has it too");
+        }
+    }
     found.required_name(at.field("topologyKey"), &term.topology_key, name::qualified);
 }
 
-fn selector(selector: Option<&LabelSelector>, at: &Path<'_>, found: &mut Findings) {
+pub(super) fn selector(selector: Option<&LabelSelector>, at: &Path<'_>, found: &mut Findings) {
     let Some(selector) = selector else { return };
     for (key, value) in &selector.match_labels {
         found.name(at.field("matchLabels"), key, name::qualified);
@@ -351,5 +407,6 @@ fn selector(selector: Option<&LabelSelector>, at: &Path<'_>, found: &mut Finding
             &at,
             found,
         );
+        values(&requirement.values, name::label_value, &at, found);
     }
 }

@@ -42,7 +42,6 @@ pub(super) fn container(
         &at.field("appArmorProfile"),
         found,
     );
-    windows(context.windows_options.is_some(), at, spec, found);
     if context.allow_privilege_escalation == Some(false) {
         if context.privileged == Some(true) {
             found.invalid(
@@ -110,18 +109,7 @@ pub(super) fn pod(
         &at.field("appArmorProfile"),
         found,
     );
-    windows(context.windows_options.is_some(), at, spec, found);
     sysctls(&context.sysctls, spec, &at.field("sysctls"), found);
-}
-
-fn windows(present: bool, at: &Path<'_>, spec: &PodSpec, found: &mut Findings) {
-    let linux = spec
-        .os
-        .as_ref()
-        .is_some_and(|os| os.name == super::super::pod::OsName::Linux);
-    if present && linux {
-        found.forbidden(at.field("windowsOptions"), "a pod for linux cannot have it");
-    }
 }
 
 fn seccomp(profile: Option<&SeccompProfile>, at: &Path<'_>, found: &mut Findings) {
@@ -146,12 +134,24 @@ fn seccomp(profile: Option<&SeccompProfile>, at: &Path<'_>, found: &mut Findings
     }
 }
 
+/// The longest path of Linux.
+const PROFILE_MAX: usize = 4095;
+
 fn app_armor(profile: Option<&AppArmorProfile>, at: &Path<'_>, found: &mut Findings) {
     let Some(profile) = profile else { return };
     let word = profile.type_.as_ref().map(AppArmorProfileType::as_str);
     found.required_known(at.field("type"), word, AppArmorProfileType::KNOWN);
     let field = at.field("localhostProfile");
-    match (&profile.type_, text(&profile.localhost_profile)) {
+    let own = text(&profile.localhost_profile);
+    if profile.type_ == Some(AppArmorProfileType::Localhost) && own.len() > PROFILE_MAX {
+        let detail = format!("at most {PROFILE_MAX} bytes");
+        found.0.push(super::FieldError::new(
+            field,
+            super::ErrorType::TooLong,
+            detail,
+        ));
+    }
+    match (&profile.type_, own) {
         (Some(AppArmorProfileType::Localhost), name) if name.trim() != name => {
             found.invalid(field, name, "no white space around it");
         }

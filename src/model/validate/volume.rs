@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::super::container::PullPolicy;
 use super::super::path::Path;
+use super::super::pod::Pod;
 use super::super::volume::{
     ClusterTrustBundleProjection, DownwardApiVolumeFile, HostPathType, HostPathVolumeSource,
     KeyToPath, PodCertificateProjection, ProjectedVolumeSource, ServiceAccountTokenProjection,
     Volume, VolumeProjection,
 };
-use super::{Findings, env, name, text};
+use super::{Findings, env, name, scheduling, text};
 
 pub(super) fn volumes(volumes: &[Volume], at: &Path<'_>, found: &mut Findings) {
     let mut names = BTreeSet::new();
@@ -84,7 +87,7 @@ fn source(volume: &Volume, field: &str, at: &Path<'_>, found: &mut Findings) {
         "nfs" => volume.nfs.iter().for_each(|source| {
             object(&source.server, "server", at, found);
             object(&source.path, "path", at, found);
-            if !source.path.is_empty() && !source.path.starts_with('/') {
+            if !source.path.starts_with('/') {
                 found.invalid(at.field("path"), &source.path, "use an absolute path");
             }
         }),
@@ -93,8 +96,72 @@ fn source(volume: &Volume, field: &str, at: &Path<'_>, found: &mut Findings) {
             let policy = source.pull_policy.as_ref().map(PullPolicy::as_str);
             found.required_known(at.field("pullPolicy"), policy, PullPolicy::KNOWN);
         }),
-        // The rest is held as it came; a Node refuses it.
-        _ => {}
+        _ => foreign(volume, field, at, found),
+    }
+}
+
+/// What a source of a cluster cannot be without. It is held as it came; a Node refuses it.
+const FOREIGN: &[(&str, &[&str])] = &[
+    ("awsElasticBlockStore", &["volumeID"]),
+    ("azureDisk", &["diskName", "diskURI"]),
+    ("azureFile", &["secretName", "shareName"]),
+    ("cephfs", &["monitors"]),
+    ("cinder", &["volumeID"]),
+    ("csi", &["driver"]),
+    ("ephemeral", &["volumeClaimTemplate"]),
+    ("flexVolume", &["driver"]),
+    ("gcePersistentDisk", &["pdName"]),
+    ("gitRepo", &["repository"]),
+    ("glusterfs", &["endpoints", "path"]),
+    ("iscsi", &["targetPortal", "iqn"]),
+    ("photonPersistentDisk", &["pdID"]),
+    ("portworxVolume", &["volumeID"]),
+    ("quobyte", &["registry", "volume"]),
+    ("rbd", &["monitors", "image"]),
+    ("scaleIO", &["gateway", "system", "volumeName"]),
+    ("storageos", &["volumeName"]),
+    ("vsphereVolume", &["volumePath"]),
+];
+
+fn foreign(volume: &Volume, field: &str, at: &Path<'_>, found: &mut Findings) {
+    let Some((_, required)) = FOREIGN.iter().find(|(source, _)| *source == field) else {
+        return;
+    };
+    let source = serde_json::to_value(volume).unwrap_or_default()[field].take();
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    for field in required.iter().filter(|field| is_empty(&source[**field])) {
+        found.required(at.field(field), "it must not be empty");
+    }
+}
+
+/// A claim that is made for an ephemeral volume has a name of its own, which no other volume claims.
+pub(super) fn claims(pod: &Pod, at: &Path<'_>, found: &mut Findings) {
+    let volumes = &pod.spec.volumes;
+    let Some(pod) = pod.metadata.name.as_deref().filter(|name| !name.is_empty()) else {
+        return;
+    };
+    let made = volumes.iter().filter(|volume| volume.ephemeral.is_some());
+    let made: BTreeSet<String> = made
+        .map(|volume| format!("{pod}-{}", volume.name))
+        .collect();
+    for (i, volume) in volumes.iter().enumerate() {
+        let at = at.index(i);
+        if volume.ephemeral.is_some() && !volume.name.is_empty() {
+            let name = format!("{pod}-{}", volume.name);
+            found.name(at.field("name"), &name, name::subdomain);
+        }
+        if let Some(source) = &volume.persistent_volume_claim
+            && made.contains(&source.claim_name)
+        {
+            let at = at.field("persistentVolumeClaim");
+            let detail = "this claim is made for an ephemeral volume of the pod";
+            found.invalid(at.field("claimName"), &source.claim_name, detail);
+        }
     }
 }
 
@@ -268,11 +335,17 @@ fn trust_bundle(source: &ClusterTrustBundleProjection, at: &Path<'_>, found: &mu
     match (&source.name, &source.signer_name) {
         (Some(_), Some(_)) => found.invalid(*at, "", "it has a name or a signerName, not both"),
         (None, None) => found.required(*at, "it needs a name or a signerName"),
-        (Some(_), None) if source.label_selector.is_some() => {
-            found.invalid(at.field("labelSelector"), "", "it goes with signerName");
+        (Some(own), None) => {
+            object(own, "name", at, found);
+            if source.label_selector.is_some() {
+                found.invalid(at.field("labelSelector"), "", "it goes with signerName");
+            }
         }
-        (Some(own), None) => object(own, "name", at, found),
-        (None, Some(signer)) => object(signer, "signerName", at, found),
+        (None, Some(signer)) => {
+            object(signer, "signerName", at, found);
+            let list = at.field("labelSelector");
+            scheduling::selector(source.label_selector.as_ref(), &list, found);
+        }
     }
     path(&source.path, at.field("path"), found);
 }
