@@ -176,6 +176,13 @@ fn run(kind: &str, case: &Case) -> Verdict {
     let Some((_, run)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         return Verdict::Failed(format!("no module for the kind {kind}"));
     };
+    if case
+        .expect
+        .as_object()
+        .is_none_or(|expect| expect.is_empty())
+    {
+        return Verdict::Failed("nothing: the case expects nothing".into());
+    }
     let answer = match catch_unwind(AssertUnwindSafe(|| run(case))) {
         Ok(answer) => answer,
         Err(panic) => return Verdict::Failed(format!("a panic: {}", message(&*panic))),

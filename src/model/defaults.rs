@@ -12,7 +12,9 @@ use super::network::DnsPolicy;
 use super::pod::{Pod, PodSpec, RestartPolicy};
 use super::probe::Probe;
 use super::quantity::Quantity;
-use super::resource_sum::{container_limits, container_requests, is_huge_pages, is_pod_level};
+use super::resource_sum::{
+    container_limits, container_requests, is_huge_pages, is_pod_level, is_sidecar,
+};
 use super::resources::{ContainerResizePolicy, ResourceRequirements, ResourceResizeRestartPolicy};
 use super::volume::{HostPathType, Volume, VolumeProjection};
 
@@ -43,6 +45,12 @@ pub(super) fn pod(pod: &mut Pod) {
             host_ports(one);
         }
     }
+    // What runs to its end is not resized.
+    let sidecars = spec
+        .init_containers
+        .iter_mut()
+        .filter(|init| is_sidecar(init));
+    sidecars.chain(&mut spec.containers).for_each(resize_policy);
     spec.ephemeral_containers
         .iter_mut()
         .for_each(ephemeral_container);
@@ -73,7 +81,6 @@ fn container(container: &mut Container) {
     probes.into_iter().flatten().for_each(probe);
     container.lifecycle.iter_mut().for_each(lifecycle);
     container.resources.iter_mut().for_each(resources);
-    resize_policy(container);
 }
 
 fn ephemeral_container(container: &mut EphemeralContainer) {

@@ -13,6 +13,8 @@ pub const NAMESERVERS_MAX: usize = 3;
 pub const SEARCHES_MAX: usize = 32;
 /// The most characters of the search domains, joined by spaces.
 pub const SEARCH_CHARACTERS_MAX: usize = 2048;
+/// The longest search domain: glibc aborts the program at a longer one.
+pub const DOMAIN_MAX: usize = 253;
 
 /// Settings of the resolver; printed as the file has them.
 ///
@@ -35,7 +37,7 @@ pub struct ResolvConf {
 }
 
 impl ResolvConf {
-    /// Reads a file. Servers add up, the last `search` and the last `options` line count.
+    /// Reads a file. Servers and options add up, of an option the last one counts, and so does the last `search` line.
     ///
     /// # Errors
     ///
@@ -67,7 +69,16 @@ impl ResolvConf {
                         .map(|domain| bare(domain).unwrap_or_else(|| domain.to_owned()))
                         .collect();
                 }
-                Some("options") => conf.options = words.map(str::to_owned).collect(),
+                Some("options") => {
+                    let name = |option: &str| option.split(':').next().map(str::to_owned);
+                    for option in words {
+                        let mut known = conf.options.iter_mut();
+                        match known.find(|known| name(known) == name(option)) {
+                            Some(known) => *known = option.to_owned(),
+                            None => conf.options.push(option.to_owned()),
+                        }
+                    }
+                }
                 _ => {}
             }
         }
@@ -85,8 +96,12 @@ impl ResolvConf {
 
     /// Cuts what resolvers would ignore or choke on; whether anything was cut.
     fn limit(&mut self) -> bool {
-        let servers = limit_nameservers(&mut self.nameservers);
-        limit_searches(&mut self.searches, SEARCHES_MAX, SEARCH_CHARACTERS_MAX) || servers
+        let mut cut = limit_nameservers(&mut self.nameservers);
+        cut |= limit_searches(&mut self.searches, SEARCHES_MAX, usize::MAX);
+        let before = self.searches.len();
+        self.searches.retain(|domain| domain.len() <= DOMAIN_MAX);
+        cut |= self.searches.len() < before;
+        cut | limit_searches(&mut self.searches, SEARCHES_MAX, SEARCH_CHARACTERS_MAX)
     }
 }
 
@@ -310,6 +325,25 @@ mod tests {
             "search lan\nnameserver 10.0.0.10\noptions ndots:5\n"
         );
         assert!(!dns.cut && !dns.missing_cluster_dns);
+    }
+
+    #[test]
+    fn options_add_up_and_of_each_the_last_one_counts() {
+        let conf = ResolvConf::parse("options ndots:1 rotate\noptions attempts:3 ndots:2").unwrap();
+        assert_eq!(conf.options, ["ndots:2", "rotate", "attempts:3"]);
+    }
+
+    #[test]
+    fn a_domain_longer_than_resolvers_bear_is_left_out() {
+        let long = "a".repeat(DOMAIN_MAX + 1);
+        let node = ResolvConf::parse(&format!("search a {long} b")).unwrap();
+        let pod = serde_json::json!({"spec": {"dnsPolicy": "Default"}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let dns = pod_dns(&pod, &ClusterDns::default(), Some(&node)).unwrap();
+        assert_eq!(
+            (dns.conf.searches, dns.cut),
+            (vec!["a".into(), "b".into()], true)
+        );
     }
 
     #[test]

@@ -81,13 +81,13 @@ fn place(case: &Case) -> Answer {
         }
         "podCgroupLeaf" => Answer::Is(json!({ "name": pod_leaf(case.text("podUid")) })),
         "nodeAllocatableRoot" => {
-            let root = CgroupName::new(case.text("cgroupRoot"));
-            let name = if case.read("cgroupsPerQos") {
+            let root = CgroupName::new(&case.read_or_default::<String>("cgroupRoot"));
+            let name = if case.read_or_default("cgroupsPerQos") {
                 root.child("kubepods")
             } else {
                 root
             };
-            let driver = if case.text("driver") == "systemd" {
+            let driver = if case.input["driver"] == "systemd" {
                 CgroupDriver::Systemd
             } else {
                 CgroupDriver::Cgroupfs
@@ -161,8 +161,8 @@ fn container_resources(case: &Case) -> Answer {
     };
     let host = CgroupHost {
         memory_capacity: case.read("memoryCapacity"),
-        swap_controller: case.read::<Option<bool>>("swapControllerAvailable") == Some(true),
-        swap_capacity: case.read::<Option<u64>>("swapCapacity").unwrap_or(0),
+        swap_controller: case.read_or_default("swapControllerAvailable"),
+        swap_capacity: case.read_or_default("swapCapacity"),
         ..CgroupHost::default()
     };
     let values = container_values(&spec, container, &rules, &host);

@@ -10,12 +10,16 @@ use super::{Answer, Case};
 pub(crate) fn run(case: &Case) -> Answer {
     let container: Container = case.read("container");
     match case.op() {
-        "argv" => match argv(&container, &case.read("image"), &Environment::new()) {
+        "argv" => match argv(
+            &container,
+            &case.read_or_default("image"),
+            &Environment::new(),
+        ) {
             Ok(argv) => Answer::Is(json!({ "argv": argv })),
             Err(_) => Answer::Is(json!({ "error": true })),
         },
         "expand" => {
-            let environment: Environment = case.read("env");
+            let environment: Environment = case.read_or_default("env");
             Answer::Is(json!({
                 "command": expand_all(&container.command, &environment),
                 "args": expand_all(&container.args, &environment),

@@ -25,7 +25,7 @@ pub(crate) fn run(case: &Case) -> Answer {
         "resourceField" => {
             let pod: Pod = case.read("pod");
             let selector: ResourceFieldSelector = case.read("selector");
-            let allocatable: Option<_> = case.read("nodeAllocatable");
+            let allocatable = case.read_or_default("nodeAllocatable");
             let container = named(
                 &pod,
                 selector
@@ -33,11 +33,11 @@ pub(crate) fn run(case: &Case) -> Answer {
                     .as_deref()
                     .unwrap_or_else(|| case.text("container")),
             );
-            let value = resource_field(container, &selector, &allocatable.unwrap_or_default());
+            let value = resource_field(container, &selector, &allocatable);
             or_error(value.map(|value| json!({ "value": value })))
         }
         "subPathExpr" => or_error(
-            sub_path(case.text("subPathExpr"), &case.read("env"))
+            sub_path(case.text("subPathExpr"), &case.read_or_default("env"))
                 .map(|value| json!({ "value": value })),
         ),
         _ => Answer::UnknownOp,
@@ -46,18 +46,18 @@ pub(crate) fn run(case: &Case) -> Answer {
 
 fn container_env(case: &Case) -> podlife::Result<BTreeMap<String, String>> {
     let pod: Pod = case.read("pod");
-    let (pod_ips, host_ips): (Option<Vec<String>>, Option<Vec<String>>) =
-        (case.read("podIPs"), case.read("hostIPs"));
+    let (pod_ips, host_ips): (Vec<String>, Vec<String>) = (
+        case.read_or_default("podIPs"),
+        case.read_or_default("hostIPs"),
+    );
     let sources = EnvironmentSources {
         pod: &pod,
         addresses: Addresses {
-            pod: &pod_ips.unwrap_or_default(),
-            host: &host_ips.unwrap_or_default(),
+            pod: &pod_ips,
+            host: &host_ips,
         },
         objects: &case.objects(),
-        allocatable: &case
-            .read::<Option<_>>("nodeAllocatable")
-            .unwrap_or_default(),
+        allocatable: &case.read_or_default("nodeAllocatable"),
     };
     sources.environment(named(&pod, case.text("container")))
 }

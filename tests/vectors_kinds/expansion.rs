@@ -11,7 +11,7 @@ pub(crate) fn run(case: &Case) -> Answer {
     match case.op() {
         "" if case.input.get("declared").is_some() => declared(case),
         "" => {
-            let variables: BTreeMap<String, String> = case.read("variables");
+            let variables: BTreeMap<String, String> = case.read_or_default("variables");
             Answer::Is(json!({ "text": expand(case.text("text"), |name| variables.get(name)) }))
         }
         _ => Answer::UnknownOp,
@@ -21,7 +21,10 @@ pub(crate) fn run(case: &Case) -> Answer {
 fn declared(case: &Case) -> Answer {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
     for declared in case.input["declared"].as_array().unwrap() {
-        let value = expand(declared["value"].as_str().unwrap(), |name| env.get(name)).into_owned();
+        let value = expand(declared["value"].as_str().unwrap_or_default(), |name| {
+            env.get(name)
+        })
+        .into_owned();
         env.insert(declared["name"].as_str().unwrap().to_owned(), value);
     }
     Answer::Is(json!({ "env": env }))

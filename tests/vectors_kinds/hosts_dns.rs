@@ -14,14 +14,16 @@ use super::{Answer, Case, sorted};
 pub(crate) fn run(case: &Case) -> Answer {
     match case.op() {
         "hostsFile" => {
-            let (ips, aliases): (Vec<String>, Vec<HostAlias>) =
-                (case.read("podIPs"), case.read("hostAliases"));
+            let (ips, aliases): (Vec<String>, Vec<HostAlias>) = (
+                case.read_or_default("podIPs"),
+                case.read_or_default("hostAliases"),
+            );
             Answer::Is(
                 json!({ "content": pod_hosts(&ips, case.text("hostname"), case.text("domain"), &aliases) }),
             )
         }
         "hostsFileHostNetwork" => {
-            let aliases: Vec<HostAlias> = case.read("hostAliases");
+            let aliases: Vec<HostAlias> = case.read_or_default("hostAliases");
             Answer::Is(json!({ "content": host_network_hosts(case.text("nodeHosts"), &aliases) }))
         }
         "truncateHostname" => {
@@ -33,8 +35,7 @@ pub(crate) fn run(case: &Case) -> Answer {
                 hostname: case.text("hostname").to_owned(),
                 domain: case.text("domain").to_owned(),
             };
-            let kernel =
-                name.kernel_hostname(case.read::<Option<bool>>("setHostnameAsFQDN") == Some(true));
+            let kernel = name.kernel_hostname(case.read_or_default("setHostnameAsFQDN"));
             or_error(kernel.map(|name| json!({ "hostname": name })))
         }
         _ => dns(case),
@@ -47,21 +48,22 @@ fn dns(case: &Case) -> Answer {
             json!({ "nameservers": conf.nameservers, "searches": conf.searches, "options": conf.options })
         })),
         "mergeOptions" => {
-            let added: Vec<DnsConfigOption> = case.read("dnsConfigOptions");
-            in_any_order(case, json!({ "optionsAnyOrder": merge_options(&case.read::<Vec<String>>("existing"), &added) }))
+            let added: Vec<DnsConfigOption> = case.read_or_default("dnsConfigOptions");
+            let existing: Vec<String> = case.read_or_default("existing");
+            in_any_order(case, json!({ "optionsAnyOrder": merge_options(&existing, &added) }))
         }
         "limitNameservers" => {
-            let mut nameservers: Vec<String> = case.read("nameservers");
+            let mut nameservers: Vec<String> = case.read_or_default("nameservers");
             let warning = limit_nameservers(&mut nameservers);
             Answer::Is(json!({ "nameservers": nameservers, "warning": warning }))
         }
         "limitSearches" => {
-            let mut searches: Vec<String> = case.read("searches");
+            let mut searches: Vec<String> = case.read_or_default("searches");
             let warning = limit_searches(&mut searches, case.read("maxPaths"), case.read("maxChars"));
             Answer::Is(json!({ "searches": searches, "warning": warning }))
         }
         "dnsPolicy" => {
-            let source = dns_source(&DnsPolicy::from(case.text("dnsPolicy")), case.read("hostNetwork"));
+            let source = dns_source(&DnsPolicy::from(case.text("dnsPolicy")), case.read_or_default("hostNetwork"));
             or_error(source.map(|source| match source {
                 DnsSource::Cluster => json!({ "source": "cluster" }),
                 DnsSource::Node => json!({ "source": "node" }),
@@ -70,10 +72,10 @@ fn dns(case: &Case) -> Answer {
         }
         "podDns" => {
             let cluster =
-                ClusterDns { nameservers: case.read("clusterDNS"), domain: case.text("clusterDomain").to_owned() };
+                ClusterDns { nameservers: case.read_or_default("clusterDNS"), domain: case.read_or_default("clusterDomain") };
             let node: Option<String> = case.read("nodeResolvConf");
-            let node = node.map(|text| ResolvConf::parse(&text).unwrap());
-            match pod_dns(&case.read::<Pod>("pod"), &cluster, node.as_ref()) {
+            let node = node.map(|text| ResolvConf::parse(&text)).transpose();
+            match node.and_then(|node| pod_dns(&case.read::<Pod>("pod"), &cluster, node.as_ref())) {
                 Ok(dns) => in_any_order(
                     case,
                     json!({

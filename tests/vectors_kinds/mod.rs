@@ -83,6 +83,12 @@ impl Case {
             .unwrap_or_else(|why| panic!("{}: input.{key}: {why}", self.name))
     }
 
+    /// The same, where null and absent are `T`'s default.
+    #[track_caller]
+    pub(crate) fn read_or_default<T: serde::de::DeserializeOwned + Default>(&self, key: &str) -> T {
+        self.read::<Option<T>>(key).unwrap_or_default()
+    }
+
     /// The pod. Whether its own resources count is a feature gate upstream and always so here, so without it they are gone.
     pub(crate) fn gated_pod(&self) -> podlife::model::Pod {
         let mut pod: podlife::model::Pod = self.read("pod");
@@ -97,15 +103,12 @@ impl Case {
     /// The objects beside the pod: `configMaps` and `secrets` map a name to decoded text by key, `configMapsBinary` to base64.
     pub(crate) fn objects(&self) -> ObjectMap {
         type Texts = BTreeMap<String, BTreeMap<String, String>>;
-        let texts = |key: &str| self.read::<Option<Texts>>(key).unwrap_or_default();
+        let texts = |key: &str| self.read_or_default::<Texts>(key);
         let mut objects = ObjectMap::default();
         for (name, data) in texts("configMaps") {
             objects.config_maps.entry(name).or_default().data = data;
         }
-        for (name, data) in self
-            .read::<Option<BTreeMap<String, _>>>("configMapsBinary")
-            .unwrap_or_default()
-        {
+        for (name, data) in self.read_or_default::<BTreeMap<String, _>>("configMapsBinary") {
             objects.config_maps.entry(name).or_default().binary_data = data;
         }
         for (name, data) in texts("secrets") {

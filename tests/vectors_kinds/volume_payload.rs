@@ -39,13 +39,15 @@ pub(crate) fn run(case: &Case) -> Answer {
             Answer::Judged(size == expect, json!({ "size": size }))
         }
         "tmpfsOptions" => {
-            let options = tmpfs_options(case.read("sizeLimit"), case.read("noswapSupported"));
+            let options = tmpfs_options(
+                case.read("sizeLimit"),
+                case.read_or_default("noswapSupported"),
+            );
             let holds = |part: &Value| options.contains(part.as_str().unwrap());
-            let list = |key: &str| case.expect[key].as_array().unwrap().iter();
-            Answer::Judged(
-                list("contains").all(holds) && !list("lacks").any(holds),
-                json!(options),
-            )
+            let list = |key: &str| case.expect[key].as_array().into_iter().flatten();
+            let asserts = list("contains").chain(list("lacks")).next().is_some();
+            let right = list("contains").all(holds) && !list("lacks").any(holds);
+            Answer::Judged(asserts && right, json!(options))
         }
         op => directories::run(op, case),
     }
@@ -54,11 +56,9 @@ pub(crate) fn run(case: &Case) -> Answer {
 fn payload(case: &Case) -> Answer {
     let volume: Volume = case.read("volume");
     let sources = PayloadSources {
-        pod: &case.read::<Option<Pod>>("pod").unwrap_or_default(),
+        pod: &case.read_or_default("pod"),
         objects: &case.objects(),
-        allocatable: &case
-            .read::<Option<_>>("nodeAllocatable")
-            .unwrap_or_default(),
+        allocatable: &case.read_or_default("nodeAllocatable"),
         token_reader: TokenReader::default(),
     };
     let Ok(files) = sources.payload(&volume) else {

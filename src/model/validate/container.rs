@@ -44,6 +44,11 @@ fn init<'s>(spec: &'s PodSpec, names: &mut BTreeSet<&'s str>, at: &Path<'_>, fou
             probes_and_hooks(container, spec, &at, found);
         } else {
             only_sidecars(container, &at, found);
+            if !container.resize_policy.is_empty() {
+                let detail =
+                    "an init container is resized only with restartPolicy Always, as a sidecar";
+                found.invalid(at.field("resizePolicy"), "", detail);
+            }
         }
     }
 }

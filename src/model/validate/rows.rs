@@ -76,6 +76,18 @@ const SPECS: &[(&str, &[&str])] = &[
          containers: [{name: a, image: i, resizePolicy: [{resourceName: cpu, restartPolicy: Perhaps}]}]",
         &["spec.containers[0].resizePolicy Invalid", "spec.containers[0].resizePolicy NotSupported"],
     ),
+    (
+        "initContainers: [{name: b, image: i, resources: {requests: {cpu: 1}}}]", &[],
+    ),
+    (
+        "initContainers: [{name: b, image: i, resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}]}]",
+        &["spec.initContainers[0].resizePolicy Invalid"],
+    ),
+    (
+        "initContainers: [{name: b, image: i, restartPolicy: Always,
+                           resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}]}]",
+        &[],
+    ),
     // Mounts and devices.
     (
         "volumes: [{name: v, persistentVolumeClaim: {claimName: c}}],
