@@ -13,7 +13,12 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::session::SessionId;
-use super::{Copy, Cursor, Delete, Event, Exec, PodId, PodStats, Session, Snapshot, Streams};
+use super::watch::{Watch, WatchQueue};
+use super::{
+    Copy, Cursor, Delete, Exec, LogOptions, Logs, Metrics, Node, PodId, PodStats, Session,
+    Snapshot, Streams,
+};
+use crate::lifecycle::rules::shutdown::ShutdownPeriod;
 use crate::linux::reactor::Waker;
 use crate::model::objects::Object;
 use crate::model::{EphemeralContainer, Pod, PodOptions, Valid};
@@ -21,9 +26,6 @@ use crate::{Error, Kind, Result};
 
 /// So many calls may wait for the Node at once.
 const CALLS_MAX: usize = 4096;
-/// So many events a [`Watch`] holds for a reader that does not come.
-const WATCH_MAX: usize = 4096;
-
 /// A way for other threads to use a Node: cheap to clone, `Send` and `Sync`.
 ///
 /// Each verb puts a call into a queue, which the thread that drives the Node answers in its next turn. When the Node is gone
@@ -48,30 +50,58 @@ impl NodeHandle {
         self.create_with(pod, PodOptions::default())
     }
 
-    /// As [`Node::put`](crate::Node::put).
-    pub fn put(&self, object: impl Into<Object>) -> Pending<()> {
-        let object = Box::new(object.into());
-        self.call(|answer| Call::Put(object, answer))
+    /// As [`Node::create_with`](crate::Node::create_with).
+    pub fn create_with(&self, pod: Valid<Pod>, options: PodOptions) -> Pending<PodId> {
+        self.with(|node| node.create_with(pod, options))
+    }
+
+    /// As [`Node::update`](crate::Node::update).
+    pub fn update(&self, id: PodId, pod: Valid<Pod>) -> Pending<()> {
+        self.with(move |node| node.update(id, pod))
+    }
+
+    /// As [`Node::debug`](crate::Node::debug).
+    pub fn debug(&self, id: PodId, container: EphemeralContainer) -> Pending<()> {
+        self.with(move |node| node.debug(id, container))
+    }
+
+    /// As [`Node::restart`](crate::Node::restart).
+    pub fn restart(&self, id: PodId, container: Option<&str>) -> Pending<()> {
+        let container = container.map(str::to_owned);
+        self.with(move |node| node.restart(id, container.as_deref()))
     }
 
     /// As [`Node::delete`](crate::Node::delete).
     pub fn delete(&self, id: PodId, how: Delete) -> Pending<()> {
-        self.call(|answer| Call::Delete(id, how, answer))
+        self.with(move |node| node.delete(id, how))
+    }
+
+    /// As [`Node::put`](crate::Node::put).
+    pub fn put(&self, object: impl Into<Object>) -> Pending<()> {
+        let object = object.into();
+        self.with(|node| node.put(object))
+    }
+
+    /// As [`Node::remove`](crate::Node::remove).
+    pub fn remove(&self, object: Object) -> Pending<bool> {
+        self.with(move |node| node.remove(&object))
     }
 
     /// As [`Node::exec`](crate::Node::exec); the session is this thread's to use.
     pub fn exec(&self, id: PodId, container: &str, command: Exec) -> Pending<Session> {
-        self.call(|answer| Call::Exec(id, container.into(), command, answer))
+        let container = container.to_owned();
+        self.with(move |node| node.exec(id, &container, command))
     }
 
     /// As [`Node::attach`](crate::Node::attach).
     pub fn attach(&self, id: PodId, container: &str, streams: Streams) -> Pending<Session> {
-        self.call(|answer| Call::Attach(id, container.into(), streams, answer))
+        let container = container.to_owned();
+        self.with(move |node| node.attach(id, &container, streams))
     }
 
     /// As [`Node::forward`](crate::Node::forward).
     pub fn forward(&self, id: PodId, port: u16) -> Pending<OwnedFd> {
-        self.call(|answer| Call::Forward(id, port, answer))
+        self.call(move |node, answer| node.begin_forward(id, port, answer))
     }
 
     /// As [`Node::copy_in`](crate::Node::copy_in); the copying is this thread's to do.
@@ -82,8 +112,8 @@ impl NodeHandle {
         from: impl Into<PathBuf>,
         to: impl Into<PathBuf>,
     ) -> Pending<Copy> {
-        let paths = [from.into(), to.into()];
-        self.call(|answer| Call::CopyIn(id, container.into(), paths, answer))
+        let (container, from, to) = (container.to_owned(), from.into(), to.into());
+        self.with(move |node| node.copy_in(id, &container, from, to))
     }
 
     /// As [`Node::copy_out`](crate::Node::copy_out); the copying is this thread's to do.
@@ -94,80 +124,117 @@ impl NodeHandle {
         from: impl Into<PathBuf>,
         to: impl Into<PathBuf>,
     ) -> Pending<Copy> {
-        let paths = [from.into(), to.into()];
-        self.call(|answer| Call::CopyOut(id, container.into(), paths, answer))
+        let (container, from, to) = (container.to_owned(), from.into(), to.into());
+        self.with(move |node| node.copy_out(id, &container, from, to))
     }
 
-    /// As [`Node::create_with`](crate::Node::create_with).
-    pub fn create_with(&self, pod: Valid<Pod>, options: PodOptions) -> Pending<PodId> {
-        self.call(|answer| Call::Create(pod, options, answer))
-    }
-
-    /// As [`Node::update`](crate::Node::update).
-    pub fn update(&self, id: PodId, pod: Valid<Pod>) -> Pending<()> {
-        self.call(|answer| Call::Update(id, pod, answer))
-    }
-
-    /// As [`Node::debug`](crate::Node::debug).
-    pub fn debug(&self, id: PodId, container: EphemeralContainer) -> Pending<()> {
-        self.call(|answer| Call::Debug(id, Box::new(container), answer))
-    }
-
-    /// As [`Node::restart`](crate::Node::restart).
-    pub fn restart(&self, id: PodId, container: Option<&str>) -> Pending<()> {
-        let container = container.map(str::to_owned);
-        self.call(|answer| Call::Restart(id, container, answer))
+    /// As [`Node::logs`](crate::Node::logs); the reading is this thread's to do.
+    pub fn logs(&self, id: PodId, container: &str, options: LogOptions) -> Pending<Logs> {
+        let container = container.to_owned();
+        self.with(move |node| node.logs(id, &container, options))
     }
 
     /// As [`Node::stats`](crate::Node::stats).
     pub fn stats(&self, id: PodId) -> Pending<PodStats> {
-        self.call(|answer| Call::Stats(id, answer))
+        self.with(move |node| node.stats(id))
+    }
+
+    /// As [`Node::metrics`](crate::Node::metrics).
+    pub fn metrics(&self) -> Pending<Metrics> {
+        self.with(|node| Ok(node.metrics()))
     }
 
     /// What the pod is now.
     pub fn snapshot(&self, id: PodId) -> Pending<Snapshot> {
-        self.call(|answer| Call::Snapshot(id, answer))
+        self.with(move |node| node.snapshot(id))
     }
 
     /// Events behind a cursor, the ones to come included.
     pub fn watch(&self, after: Cursor) -> Watch {
         let queue = Arc::new(WatchQueue::default());
-        let pending: Pending<()> = self.call(|answer| Call::Watch(after, queue.clone(), answer));
-        drop(pending);
+        let own = queue.clone();
+        drop(self.with(move |node| {
+            node.host.add_watch(after, own);
+            Ok(())
+        }));
         Watch(queue)
+    }
+
+    /// As [`Node::drain`](crate::Node::drain), without keeping the driving thread from anything else: the answer comes when nothing is
+    /// left.
+    ///
+    /// ```
+    /// use podlife::Node;
+    /// use podlife::model::{Container, Pod};
+    /// use std::time::Duration;
+    ///
+    /// let mut node = Node::ephemeral()?;
+    /// node.create(Pod::new("idle").container(Container::new("idle", "podlife.local/host").command(["sleep", "60"])))?;
+    /// let handle = node.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     let done = handle.drain(Duration::from_secs(5)).wait(Duration::from_secs(30));
+    ///     handle.close();
+    ///     done
+    /// });
+    /// let closed = node.run_until(Duration::from_secs(60), |_, _| false);
+    /// assert_eq!(closed.unwrap_err().kind(), podlife::Kind::NodeClosed);
+    /// other.join().unwrap()?;
+    /// assert_eq!(node.pods().count(), 0);
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    pub fn drain(&self, total: Duration) -> Pending<()> {
+        self.call(move |node, answer| node.begin_drain(total, answer))
+    }
+
+    /// As [`Node::drain_by`](crate::Node::drain_by), in the same way.
+    pub fn drain_by(&self, periods: &[ShutdownPeriod]) -> Pending<()> {
+        let periods = periods.to_vec();
+        self.call(move |node, answer| node.begin_drain_by(&periods, answer))
     }
 
     /// Asks the driving thread to stop: [`Node::run_until`](crate::Node::run_until) and
     /// [`Node::wait`](crate::Node::wait) end with [`Kind::NodeClosed`]. Pods are left as they are.
     pub fn close(&self) -> Pending<()> {
-        self.call(Call::Close)
+        self.with(|node| {
+            node.closing = true;
+            Ok(())
+        })
     }
 
-    fn call<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Pending<T> {
+    /// Whatever else a Node can, on the thread that drives it and in its next turn. It keeps that thread from everything else, so
+    /// it should not wait for anything.
+    ///
+    /// ```
+    /// use podlife::Node;
+    /// use std::time::Duration;
+    ///
+    /// let mut node = Node::ephemeral()?;
+    /// let mut names = node.handle().with(|node| {
+    ///     Ok(node.pods().map(|pod| pod.name().to_owned()).collect::<Vec<_>>())
+    /// });
+    /// node.turn(Some(Duration::ZERO))?;
+    /// assert_eq!(names.try_take().unwrap()?, [] as [&str; 0]);
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    pub fn with<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Node) -> Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.call(|node, answer| answer.give(what(node)))
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Node, Answer<T>) + Send + 'static,
+    ) -> Pending<T> {
         let (answer, pending) = pending();
-        self.0.put(call(answer));
+        self.0.put(Box::new(move |node| call(node, answer)));
         pending
     }
 }
 
-/// What other threads have asked for.
-pub(super) enum Call {
-    Put(Box<Object>, Answer<()>),
-    Create(Valid<Pod>, PodOptions, Answer<PodId>),
-    Update(PodId, Valid<Pod>, Answer<()>),
-    Debug(PodId, Box<EphemeralContainer>, Answer<()>),
-    Restart(PodId, Option<String>, Answer<()>),
-    Stats(PodId, Answer<PodStats>),
-    Delete(PodId, Delete, Answer<()>),
-    Snapshot(PodId, Answer<Snapshot>),
-    Exec(PodId, Box<str>, Exec, Answer<Session>),
-    Attach(PodId, Box<str>, Streams, Answer<Session>),
-    Forward(PodId, u16, Answer<OwnedFd>),
-    CopyIn(PodId, Box<str>, [PathBuf; 2], Answer<Copy>),
-    CopyOut(PodId, Box<str>, [PathBuf; 2], Answer<Copy>),
-    Watch(Cursor, Arc<WatchQueue>, Answer<()>),
-    Close(Answer<()>),
-}
+/// What another thread has asked for. Dropped uncalled, it says that the Node is gone.
+pub(super) type Call = Box<dyn FnOnce(&mut Node) + Send>;
 
 /// Calls on their way to the Node.
 pub(super) struct Inbox {
@@ -240,7 +307,7 @@ impl fmt::Debug for Inbox {
 }
 
 /// A lock of plain data: whoever panicked while holding it left it whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -370,80 +437,5 @@ impl<T> Future for Pending<T> {
                 Poll::Pending
             }
         }
-    }
-}
-
-/// Events as they happen, for another thread; see [`NodeHandle::watch`]. It ends when the Node is gone.
-#[derive(Debug)]
-pub struct Watch(Arc<WatchQueue>);
-
-/// Between the Node, who pushes, and a [`Watch`], which pops.
-#[derive(Debug, Default)]
-pub(super) struct WatchQueue {
-    state: Mutex<WatchState>,
-    pushed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct WatchState {
-    events: VecDeque<Event>,
-    /// Dropped because nobody read them.
-    missed: u64,
-    ended: bool,
-}
-
-impl WatchQueue {
-    /// False when nobody watches any more.
-    pub(super) fn push(self: &Arc<Self>, event: Event) -> bool {
-        let mut state = lock(&self.state);
-        if state.events.len() == WATCH_MAX {
-            state.events.pop_front();
-            state.missed += 1;
-        }
-        state.events.push_back(event);
-        self.pushed.notify_one();
-        Arc::strong_count(self) > 1
-    }
-
-    pub(super) fn end(&self) {
-        lock(&self.state).ended = true;
-        self.pushed.notify_all();
-    }
-}
-
-impl Watch {
-    /// The next event, if one comes in time.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Option<Event> {
-        let empty = |state: &mut WatchState| state.events.is_empty() && !state.ended;
-        let (mut state, _) = self
-            .0
-            .pushed
-            .wait_timeout_while(lock(&self.0.state), timeout, empty)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.pop()
-    }
-}
-
-impl WatchState {
-    fn pop(&mut self) -> Option<Event> {
-        let event = self.events.front()?;
-        match std::mem::take(&mut self.missed) {
-            0 => self.events.pop_front(),
-            missed => Some(Event {
-                kind: super::EventKind::Lagged { missed },
-                ..event.clone()
-            }),
-        }
-    }
-}
-
-/// Blocks until the next event; none when the Node is gone.
-impl Iterator for Watch {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        let empty = |state: &mut WatchState| state.events.is_empty() && !state.ended;
-        let guard = self.0.pushed.wait_while(lock(&self.0.state), empty);
-        guard.unwrap_or_else(PoisonError::into_inner).pop()
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::admission::Admission;
 use super::event::{Degraded, Event, EventKind, Ring};
-use super::handle::WatchQueue;
 use super::id::Ids;
 use super::logs::Bounds;
 use super::lower::seccomp::Profiles;
@@ -20,6 +19,7 @@ use super::resize::Promises;
 use super::rootfs::Images;
 use super::store::StateDirectory;
 use super::users::{self, Pool};
+use super::watch::WatchQueue;
 use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
 use crate::lifecycle::rules::resize::Amounts;
@@ -105,6 +105,8 @@ pub(super) enum Due {
     Manifests,
     /// Those that are being killed one by one may have ended.
     Kin(PodId),
+    /// The next group of pods is to be ended.
+    Drain,
 }
 
 impl Due {
@@ -116,7 +118,7 @@ impl Due {
             | Due::Drained(pod)
             | Due::Teardown(pod)
             | Due::Kin(pod) => Some(pod),
-            Due::Manifests => None,
+            Due::Manifests | Due::Drain => None,
         }
     }
 }

@@ -44,6 +44,7 @@ mod update;
 mod users;
 pub mod volumes;
 mod waiting;
+mod watch;
 mod work;
 
 pub use crate::lifecycle::describe::Describe;
@@ -54,7 +55,7 @@ pub use event::{
     Cause, ContainerChange, ContainerEvent, Cursor, Degraded, Event, EventKind, EventSeries,
     EventType, Events, KillReason, PodName, ProbeKind, ResizeChange, SandboxChange, StoreEvent,
 };
-pub use handle::{NodeHandle, Pending, Watch};
+pub use handle::{NodeHandle, Pending};
 pub use id::PodId;
 pub use logs::{LogOptions, Logs, Stream};
 pub use metrics::Metrics;
@@ -66,3 +67,4 @@ pub use probes::{Probed, probe};
 pub use rootfs::{HOST_IMAGE, Rootfs};
 pub use session::{Copied, Copy, Exec, ExecUser, PortForward, Session, Streams, TerminalSize};
 pub use stats::{ContainerStats, PodStats, Usage};
+pub use watch::Watch;

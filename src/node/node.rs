@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::command::{Delete, Snapshot};
-use super::handle::{Call, Inbox};
+use super::drain::Drain;
+use super::handle::Inbox;
 use super::host::Host;
 use super::manifests::Manifests;
 use super::resident::Resident;
@@ -62,6 +63,8 @@ pub struct Node {
     pub(super) sessions: u64,
     /// The directory of static pods.
     pub(super) manifests: Option<Manifests>,
+    /// Orderly ends of all pods that are under way.
+    pub(super) drains: Vec<Drain>,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -111,6 +114,7 @@ impl Node {
             closing: false,
             sessions: 0,
             manifests: None,
+            drains: Vec::new(),
             _not_sync: PhantomData,
         };
         node.recover()?;
@@ -294,49 +298,13 @@ impl Node {
         NodeHandle(self.inbox.clone())
     }
 
-    /// Answers what other threads asked.
-    pub(super) fn answer(&mut self, call: Call) {
-        match call {
-            Call::Put(object, answer) => answer.give(self.put(*object)),
-            Call::Create(pod, options, answer) => answer.give(self.create_with(pod, options)),
-            Call::Update(id, pod, answer) => answer.give(self.update(id, pod)),
-            Call::Debug(id, container, answer) => answer.give(self.debug(id, *container)),
-            Call::Restart(id, container, answer) => {
-                answer.give(self.restart(id, container.as_deref()));
-            }
-            Call::Stats(id, answer) => answer.give(self.stats(id)),
-            Call::Delete(id, how, answer) => answer.give(self.delete(id, how)),
-            Call::Snapshot(id, answer) => {
-                let pod = self.pods.get(&id).ok_or_else(|| unknown("look at", id));
-                let snapshot = |resident: &Resident| Snapshot {
-                    id,
-                    name: resident.name.clone(),
-                    status: resident.machine.status().clone(),
-                };
-                answer.give(pod.map(snapshot));
-            }
-            Call::Exec(id, container, command, answer) => {
-                answer.give(self.exec(id, &container, command));
-            }
-            Call::Attach(id, container, streams, answer) => {
-                answer.give(self.attach(id, &container, streams));
-            }
-            Call::Forward(id, port, answer) => self.begin_forward(id, port, answer),
-            Call::CopyIn(id, container, [from, to], answer) => {
-                answer.give(self.copy_in(id, &container, from, to));
-            }
-            Call::CopyOut(id, container, [from, to], answer) => {
-                answer.give(self.copy_out(id, &container, from, to));
-            }
-            Call::Watch(after, watch, answer) => {
-                self.host.add_watch(after, watch);
-                answer.give(Ok(()));
-            }
-            Call::Close(answer) => {
-                self.closing = true;
-                answer.give(Ok(()));
-            }
-        }
+    pub(super) fn snapshot(&self, id: PodId) -> Result<Snapshot> {
+        let resident = self.pods.get(&id).ok_or_else(|| unknown("look at", id))?;
+        Ok(Snapshot {
+            id,
+            name: resident.name.clone(),
+            status: resident.machine.status().clone(),
+        })
     }
 }
 

@@ -50,6 +50,7 @@ impl Node {
         turn.progressed += self.take_calls();
         self.sync_manifests();
         turn.progressed += self.take_dropped();
+        self.go_on_draining();
         turn.more = woken.more || !self.backlog.is_empty() || self.inbox.waiting();
         let next = self.host.next_due();
         turn.more |= next.is_some_and(|at| at <= Clock::mono());
@@ -108,7 +109,9 @@ impl Node {
                 return taken;
             };
             let Some(id) = due.pod() else {
-                self.manifests_due();
+                if due == Due::Manifests {
+                    self.manifests_due();
+                }
                 continue;
             };
             let Some(resident) = self.pods.get_mut(&id) else {
@@ -123,7 +126,7 @@ impl Node {
                 Due::Work(_, work) => resident.work_due(work),
                 Due::Drained(_) => resident.drained(&self.host),
                 Due::Teardown(_) => resident.tear_down_again(&mut self.host),
-                Due::Manifests => {}
+                Due::Manifests | Due::Drain => {}
                 Due::Kin(_) => resident.kill_kin(&mut self.host),
             }
             self.pump(id, budget);
@@ -136,7 +139,7 @@ impl Node {
             let Some(call) = self.inbox.take() else {
                 return taken;
             };
-            self.answer(call);
+            call(self);
         }
         CALLS_MAX
     }

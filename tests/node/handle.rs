@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use podlife::Kind;
-use podlife::node::{Cursor, Delete, EventKind};
+use podlife::lifecycle::rules::shutdown::ShutdownPeriod;
+use podlife::node::{Cursor, Delete, EventKind, LogOptions, NodeHandle};
 use serde_json::json;
 
 use super::before::{self, Before};
-use super::hosted::{LONG, pod, shell, valid};
+use super::hosted::{LONG, pod, printed, shell, valid};
 
 #[test]
 fn other_threads_use_a_handle() {
@@ -45,4 +46,52 @@ fn other_threads_use_a_handle() {
     assert_eq!(left, 0);
     let answer = handle.close().wait(Duration::from_secs(1));
     assert_eq!(answer.unwrap_err().kind(), Kind::NodeClosed);
+}
+
+/// Drives a Node with a pod that does not care about SIGTERM, while `other` has its handle.
+fn beside_a_stubborn_pod(other: impl FnOnce(&NodeHandle) + Send + 'static) {
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    let script = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    let manifest = pod("stubborn", "Always", json!([shell("main", script)]));
+    let id = node.create(valid(&manifest)).unwrap();
+    printed(&mut node, id, "main", "up");
+    let handle = node.handle();
+    let other = std::thread::spawn(move || {
+        other(&handle);
+        handle.close().wait(LONG).unwrap();
+    });
+    let stopped = node.run_until(LONG, |_, _| false).unwrap_err();
+    assert_eq!(stopped.kind(), Kind::NodeClosed);
+    other.join().unwrap();
+    assert_eq!(node.pods().count(), 0);
+}
+
+#[test]
+fn a_drain_does_not_keep_the_node_from_other_calls() {
+    beside_a_stubborn_pod(|handle| {
+        let mut watch = handle.watch(Cursor::START);
+        let mut done = handle.drain(Duration::from_secs(1));
+        while !matches!(watch.next().unwrap().kind, EventKind::Terminating(_)) {}
+        let pods = handle.with(|node| Ok(node.pods().map(|pod| pod.id()).collect::<Vec<_>>()));
+        let pods = pods.wait(LONG).unwrap();
+        assert!(done.try_take().is_none());
+        let logs = handle.logs(pods[0], "main", LogOptions::default());
+        let said = std::io::read_to_string(logs.wait(LONG).unwrap()).unwrap();
+        assert_eq!(said, "up\n");
+        done.wait(LONG).unwrap();
+    });
+}
+
+#[test]
+fn drains_do_not_mind_each_other() {
+    beside_a_stubborn_pod(|handle| {
+        let long = handle.drain(Duration::MAX);
+        let period = |priority, grace| ShutdownPeriod { priority, grace };
+        let short = handle.drain_by(&[period(0, 1), period(1000, 0)]);
+        short.wait(LONG).unwrap();
+        long.wait(LONG).unwrap();
+        // There is nobody left.
+        handle.drain(Duration::MAX).wait(LONG).unwrap();
+    });
 }
