@@ -7,6 +7,7 @@ use podlife::lifecycle::rules::backoff::{BackOff, Curve};
 use podlife::time::Mono;
 use serde_json::{Value, json};
 
+use super::observed::list;
 use super::{Answer, Case};
 
 pub(crate) fn run(case: &Case) -> Answer {
@@ -83,7 +84,7 @@ fn script(case: &Case) -> Vec<Value> {
 fn start_decision(case: &Case) -> Answer {
     let curve = curve(case);
     let now = at(&case.input["now"]);
-    let observed = case.input["observed"].as_array().unwrap();
+    let observed = list(&case.input["observed"]);
     let is_exit = |record: &&Value| record["name"] == "foocontainer" && record["state"] == "Exited";
     let Some(exit) = observed
         .iter()
@@ -92,7 +93,7 @@ fn start_decision(case: &Case) -> Answer {
     else {
         return Answer::Covers(json!({ "inBackOff": false }));
     };
-    let starts = case.input["priorStarts"].as_array().unwrap();
+    let starts = list(&case.input["priorStarts"]);
     let entry = starts
         .iter()
         .map(at)

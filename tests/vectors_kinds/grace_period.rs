@@ -20,7 +20,7 @@ pub(crate) fn run(case: &Case) -> Answer {
             let current: Option<i64> = case.read("current");
             let grace = pod_grace(current, deletion, forced, shape.termination_grace);
             let shortened = current.is_some_and(|current| current != 0 && grace != current);
-            Answer::Is(json!({ "gracePeriodSeconds": grace, "shortened": shortened }))
+            Answer::Covers(json!({ "gracePeriodSeconds": grace, "shortened": shortened }))
         }
         "killContainer" => kill(case, &shape, deletion, forced),
         _ => Answer::UnknownOp,
@@ -46,7 +46,7 @@ fn kill(case: &Case, shape: &Shape, deletion: Option<i64>, forced: Option<i64>) 
     if budget.remaining() > 0 {
         budget.spend(seconds(&case.input["orderingWaitSeconds"]).min(whole(budget.remaining())));
     }
-    Answer::Is(json!({
+    Answer::Covers(json!({
         "baseGraceSeconds": base,
         "preStopRuns": runs_hook,
         "stopTimeoutSeconds": budget.kill_after(),

@@ -21,8 +21,9 @@ pub(crate) fn run(case: &Case) -> Answer {
     );
     let image = case.text("image");
     let policy = PullPolicy::of(Some(&case.text("imagePullPolicy").into()), image);
-    let present = (!case.read::<bool>("inspectError")).then(|| case.read("imagePresent"));
-    let rate_exceeded: bool = case.read("pullRateExceeded");
+    let is = |key: &str| case.input[key] == true;
+    let present = (!is("inspectError")).then_some(is("imagePresent"));
+    let rate_exceeded = is("pullRateExceeded");
     let pull_error: Option<String> = case.read("pullError");
 
     let mut entry = None;

@@ -130,7 +130,7 @@ fn sandbox(value: &Value) -> Sandbox {
         },
         network: match text(value, "network") {
             "Node" => Network::Node,
-            "Pod" => Network::Pod,
+            "Pod" | "" => Network::Pod,
             other => panic!("a sandbox of network {other}"),
         },
         ip: value["ip"].as_str().map(Into::into),

@@ -1,5 +1,7 @@
 //! `status.phase` from container statuses.
 
+use std::collections::BTreeSet;
+
 use podlife::lifecycle::rules::phase::{PhaseFacts, Statuses, phase};
 use podlife::lifecycle::rules::shape::Shape;
 use podlife::model::{ContainerStatus, Pod};
@@ -10,7 +12,10 @@ use super::{Answer, Case};
 pub(crate) fn run(case: &Case) -> Answer {
     let pod: Pod = case.read("pod");
     let list: Option<Vec<ContainerStatus>> = case.read("containerStatuses");
-    let list = list.unwrap_or_default();
+    let mut list = list.unwrap_or_default();
+    // The first entry of a name counts.
+    let mut names = BTreeSet::new();
+    list.retain(|status| names.insert(status.name.clone()));
     let statuses = Statuses {
         init: &list,
         regular: &list,
