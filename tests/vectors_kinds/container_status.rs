@@ -73,6 +73,7 @@ fn convert_statuses(case: &Case) -> Answer {
         let old = previous.iter().find(|status| status.name == name).cloned();
         let mut status = old.unwrap_or_default();
         name.clone_into(&mut status.name);
+        world.adopt(&mut status);
         convert(&mut status, shape, index, &world.seen(index), around);
         brief(&status)
     });
@@ -121,6 +122,11 @@ fn generate(case: &Case) -> Answer {
     let previous = previous.unwrap_or_else(|| stored.clone());
     // The steps of `status::generate`, with the stub that the upstream table has between the second and the third.
     let mut status = begin(&previous, stored);
+    status
+        .init_container_statuses
+        .iter_mut()
+        .chain(&mut status.container_statuses)
+        .for_each(|status| world.adopt(status));
     containers(&mut status, shape, &pod, seen);
     if case.input["allContainersReady"] == true {
         status

@@ -79,8 +79,7 @@ impl Case {
     /// The value at `key` of the input, read as a `T`; null and absent are `T`'s reading of null.
     #[track_caller]
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> T {
-        serde_json::from_value(self.input[key].clone())
-            .unwrap_or_else(|why| panic!("{}: input.{key}: {why}", self.name))
+        lenient(&self.input[key]).unwrap_or_else(|why| panic!("{}: input.{key}: {why}", self.name))
     }
 
     /// The same, where null and absent are `T`'s default.
@@ -118,6 +117,42 @@ impl Case {
             objects.secrets.entry(name).or_default().data = bytes.collect();
         }
         objects
+    }
+}
+
+/// Reads a value without the fields that its type does not know: of another version, they are not what the case is about.
+pub(crate) fn lenient<T: serde::de::DeserializeOwned>(value: &Value) -> serde_json::Result<T> {
+    let mut value = value.clone();
+    loop {
+        match serde_json::from_value(value.clone()) {
+            Err(why) => match unknown_field(&why.to_string()) {
+                Some(field) if remove(&mut value, field) => {}
+                _ => return Err(why),
+            },
+            read => return read,
+        }
+    }
+}
+
+/// Which field serde complains of.
+fn unknown_field(why: &str) -> Option<&str> {
+    let (field, _) = why.strip_prefix("unknown field `")?.split_once('`')?;
+    Some(field)
+}
+
+/// Takes a field out of all objects; false if none has it.
+fn remove(value: &mut Value, field: &str) -> bool {
+    match value {
+        Value::Object(fields) => {
+            let removed = fields.remove(field).is_some();
+            fields
+                .values_mut()
+                .fold(removed, |removed, value| remove(value, field) | removed)
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .fold(false, |removed, value| remove(value, field) | removed),
+        _ => false,
     }
 }
 

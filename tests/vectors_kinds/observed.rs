@@ -2,10 +2,13 @@
 
 use podlife::lifecycle::rules::facts::{ProbeResult, Results, Seen};
 use podlife::lifecycle::rules::shape::Shape;
+use podlife::lifecycle::rules::status::container::ContainerId;
 use podlife::lifecycle::{Attempt, AttemptState, Exit, Failure, Network, Sandbox, SandboxState};
 use podlife::model::{ContainerStatus, Pod};
 use podlife::time::{Now, Wall};
 use serde_json::{Map, Value, json};
+
+use super::lenient;
 
 /// A pod and what is known of it.
 pub(crate) struct World {
@@ -28,8 +31,7 @@ struct Known {
 impl World {
     /// The pod of a case, with `containers`, the records newest first, and `sandboxes`, too.
     pub(crate) fn new(pod: &Value, containers: &Value, sandboxes: &Value) -> World {
-        let pod: Pod =
-            serde_json::from_value(pod.clone()).unwrap_or_else(|why| panic!("pod: {why}"));
+        let pod: Pod = lenient(pod).unwrap_or_else(|why| panic!("pod: {why}"));
         let shape = Shape::new(&pod);
         let sandboxes: Vec<Sandbox> = list(sandboxes).iter().map(sandbox).collect();
         let current = sandboxes.first().map_or(0, |sandbox| sandbox.attempt);
@@ -103,6 +105,26 @@ impl World {
 
     pub(crate) fn is_deleted(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// A status published before, of a record of the case, as podlife would have published it.
+    pub(crate) fn adopt(&self, status: &mut ContainerStatus) {
+        let Some(index) = self.shape.index(&status.name) else {
+            return;
+        };
+        let known = &self.known[index];
+        let place = known
+            .ids
+            .iter()
+            .position(|id| !id.is_empty() && status.container_id.as_deref() == Some(id));
+        if let Some(place) = place {
+            let id = ContainerId {
+                pod: &self.shape.uid,
+                container: &status.name,
+                attempt: known.attempts[place].number,
+            };
+            status.container_id = Some(id.to_string());
+        }
     }
 
     /// The id of the container's attempt.

@@ -16,7 +16,7 @@ use podlife::time::{Mono, Wall};
 use serde_json::{Map, Value, json};
 
 use super::observed::{list, text, time};
-use super::{Answer, Case, same, sorted};
+use super::{Answer, Case, lenient, same, sorted};
 
 pub(crate) fn run(case: &Case) -> Answer {
     let pod: Pod = case.read("pod");
@@ -68,7 +68,7 @@ struct Played<'a> {
 
 impl Played<'_> {
     fn step(&mut self, step: &Value) -> Value {
-        let status: Option<PodStatus> = serde_json::from_value(step["podStatus"].clone()).unwrap();
+        let status: Option<PodStatus> = lenient(&step["podStatus"]).unwrap();
         let ended = status
             .as_ref()
             .is_some_and(|status| matches!(status.phase, Some(Phase::Succeeded | Phase::Failed)));

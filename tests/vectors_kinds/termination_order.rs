@@ -1,6 +1,6 @@
 //! Who waits for whom when a whole pod ends, and for how long: the rule, played on a clock of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use podlife::lifecycle::rules::order::waits_for;
 use podlife::lifecycle::rules::shape::Shape;
@@ -14,9 +14,10 @@ pub(crate) fn run(case: &Case) -> Answer {
     let pod: Pod = case.read("pod");
     let shape = Shape::new(&pod);
     let names = list(&case.input["running"]).iter();
-    let running: Vec<usize> = names
+    let running: BTreeSet<usize> = names
         .map(|name| shape.index(name.as_str().unwrap()).unwrap())
         .collect();
+    let running: Vec<usize> = running.into_iter().collect();
     let waits = play(case, &shape, &running);
     let named = |index: usize| &*shape.containers[index].name;
     let seconds: BTreeMap<&str, u64> = waits
