@@ -10,12 +10,13 @@ mod world;
 use std::fs;
 use std::path::PathBuf;
 
-use podlife::lifecycle::history::{History, Told};
+use podlife::lifecycle::PodOptions;
+use podlife::lifecycle::history::History;
 use podlife::lifecycle::timeline::{Timeline, What};
-use podlife::lifecycle::{Output, PodMachine, PodOptions};
 use podlife::model::{Phase, Pod, Valid};
 use podlife::time::Now;
 use scenario::Scenario;
+use serde::Serialize;
 use serde_json::Value;
 use world::World;
 
@@ -118,28 +119,47 @@ fn a_bad_day_ends_within_the_grace_period() {
 fn what_the_machine_was_told_tells_the_same_life_again() {
     for name in SCENARIOS {
         let Life(world) = life(name);
-        let Value::Array(entries) = serde_json::to_value(&world.history).unwrap() else {
-            panic!("not a list")
-        };
-        let mut machine: Option<PodMachine> = None;
-        for (step, entry) in world.history.entries().iter().enumerate() {
-            match (&entry.told, &mut machine) {
-                (Told::Created { pod, options }, _) => {
-                    machine = Some(PodMachine::new(pod.clone(), options.clone(), entry.at));
-                }
-                (Told::Input(input), Some(machine)) => machine.handle(entry.at, input.clone()),
-                (told, _) => panic!("{told:?}"),
-            }
-            let machine = machine.as_mut().unwrap();
-            while !matches!(machine.poll_output(), Output::Wait(_)) {}
-            let so_far = Value::Array(entries[..=step].to_vec());
-            let history: History = serde_json::from_value(so_far).unwrap();
-            let again = history.replay(|_, _, _| {}).unwrap();
-            assert_eq!(json(&again), json(machine), "{name}, step {step}");
+        let mut outputs = Vec::new();
+        let machine = world.history.replay(|_, output, _| outputs.push(output));
+        assert_eq!(machine.status(), world.machine.status(), "{name}");
+        assert_eq!(Timeline::of(&world.history), world.timeline);
+        let mut folded = world.history.clone();
+        for keep in (0..world.history.entries().count()).rev() {
+            folded.fold(keep);
+            let text = serde_json::to_string(&folded).unwrap();
+            let read: History = serde_json::from_str(&text).unwrap();
+            let mut later = Vec::new();
+            let again = read.replay(|_, output, _| later.push(output));
+            assert_eq!(json(&again), json(&machine), "{name}, {keep}");
+            assert!(outputs.ends_with(&later), "{name}, {keep}: {later:?}");
         }
-        assert_eq!(machine.unwrap().status(), world.machine.status(), "{name}");
-        assert_eq!(Timeline::of(&world.history).unwrap(), world.timeline);
     }
+}
+
+/// What is read may have been written by anybody: a machine that has not all its parts is not taken.
+#[test]
+fn a_history_with_parts_missing_is_refused() {
+    let Life(world) = life("bad-day");
+    let whole = json(&world.history);
+    assert!(serde_json::from_value::<History>(whole.clone()).is_ok());
+    for part in [
+        "/base/containers",
+        "/base/record/containers",
+        "/base/shape/containers",
+        "/base/timers/all",
+    ] {
+        let mut value = whole.clone();
+        let list = value.pointer_mut(part).and_then(Value::as_array_mut);
+        list.unwrap().pop();
+        let error = serde_json::from_value::<History>(value).unwrap_err();
+        assert!(
+            error.to_string().contains("not all of one machine"),
+            "{part}: {error}"
+        );
+    }
+    let mut value = whole.clone();
+    *value.pointer_mut("/base/shape/regular/0").unwrap() = 99.into();
+    assert!(serde_json::from_value::<History>(value).is_err());
 }
 
 #[test]
@@ -243,8 +263,8 @@ fn a_wrong_scenario_is_told_by_field_and_line() {
 }
 
 /// As the API shows it: times are whole seconds there, and in what was read back.
-fn json(machine: &PodMachine) -> Value {
-    serde_json::to_value(machine.status()).unwrap()
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
 }
 
 /// A life that is over.

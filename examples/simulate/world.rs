@@ -61,10 +61,11 @@ impl World {
             wall: Wall::from_secs(1_767_225_600),
         };
         let name = pod.metadata.name.clone().unwrap_or_default();
+        let machine = PodMachine::new(pod, options, now);
         World {
             scenario,
-            history: History::begin(pod.clone(), options.clone(), now),
-            machine: PodMachine::new(pod, options, now),
+            history: History::of(&machine),
+            machine,
             timeline: Timeline::new(name),
             now,
             coming: BTreeMap::new(),

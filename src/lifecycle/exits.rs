@@ -7,13 +7,20 @@ use super::output::{Action, ContainerChange, Output, Signal, Ticket};
 use super::probing::ALL;
 use super::state::State;
 use crate::time::Now;
+use serde::{Deserialize, Serialize};
 
 /// Leftovers that are being removed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Removal {
     pub(super) ticket: Ticket,
     container: usize,
     attempt: u32,
+}
+
+impl Removal {
+    pub(super) fn container(&self) -> usize {
+        self.container
+    }
 }
 
 impl PodMachine {

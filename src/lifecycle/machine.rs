@@ -1,5 +1,6 @@
 //! The pod's life as a value.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::exits::Removal;
@@ -65,8 +66,10 @@ const LEAST_PERIOD: Duration = Duration::from_millis(1);
 /// }
 /// assert_eq!(machine.status().phase, Some(Phase::Running));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct PodMachine {
+    #[serde(with = "super::history::valid_pod")]
     pub(super) pod: Valid<Pod>,
     pub(super) options: PodOptions,
     pub(super) shape: Shape,
@@ -90,13 +93,17 @@ pub struct PodMachine {
     /// That the pod is to end is on record, or is being written.
     pub(super) end_written: bool,
     pub(super) writing_end: bool,
+    /// Room to plan in.
+    #[serde(skip)]
     pub(super) plan: Plan,
+    #[serde(skip)]
     pub(super) fault: Fault,
+    #[serde(skip)]
     pub(super) fired: bool,
 }
 
 /// What a machine knows of a container beside its record: all of it can be found out again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Live {
     pub(super) state: State,
     /// The action its state waits for.
@@ -132,7 +139,7 @@ impl Live {
 }
 
 /// What is being done about the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum SandboxStep {
     Idle,
     Creating(Ticket),
@@ -419,6 +426,25 @@ impl PodMachine {
 
     pub(super) fn is_listed(&self, index: usize) -> bool {
         self.shape.listed().any(|listed| listed == index)
+    }
+
+    /// Whether every place that it names is there; only one that was read as text can fail to be.
+    pub(super) fn is_whole(&self) -> bool {
+        let (shape, count) = (&self.shape, self.containers.len());
+        let listed = [
+            &shape.init,
+            &shape.regular,
+            &shape.ephemeral,
+            &shape.removed,
+        ];
+        let mut named = listed.into_iter().flatten().copied();
+        let mut removed = self.removals.iter().map(Removal::container);
+        shape.containers.len() == count
+            && self.record.containers.len() == count
+            && self.timers.containers() == Some(count)
+            && named.all(|index| index < count)
+            && removed.all(|index| index < count)
+            && self.outbox.is_whole()
     }
 
     /// Makes it make this mistake from now on.

@@ -1,12 +1,13 @@
 //! Outputs on their way to the driver, and the barrier: what must be on record goes out only when it is.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 use super::output::{Action, Output, Ticket};
 use crate::time::Mono;
 
 /// The queue of outputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Outbox {
     ready: VecDeque<Output>,
     /// What the next write lets through.
@@ -79,6 +80,11 @@ impl Outbox {
 
     pub(super) fn is_writing(&self) -> bool {
         self.writing.is_some()
+    }
+
+    /// The write under way lets no more through than there is.
+    pub(super) fn is_whole(&self) -> bool {
+        self.writing.is_none_or(|count| count <= self.gated.len())
     }
 
     /// Asks for a write. It lets through what waits now, not what comes to wait later.

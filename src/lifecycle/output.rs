@@ -11,7 +11,7 @@ use crate::time::Mono;
 ///
 /// A driver takes outputs one by one until [`Output::Wait`] and does each before it takes the next. What it cannot do at
 /// once it answers later, by [`Input::Done`](super::Input::Done).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Write [`PodMachine::record`](super::PodMachine::record) to where it survives this process (not necessarily a
     /// power cut), and answer [`Input::Persisted`](super::Input::Persisted).
@@ -60,7 +60,7 @@ impl ContainerIndex {
 /// An action of the driver.
 ///
 /// *attempt* is the number that names one start of a container, or one sandbox, over crashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Make the pod's namespaces and cgroups and the pause process that holds them; volumes too, before the first.
     /// Answer: [`Outcome::Sandbox`](super::Outcome::Sandbox).
@@ -143,7 +143,7 @@ pub enum Action {
 }
 
 /// What to do about an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageStep {
     /// See whether it is here. Answer: `Done`, [`Outcome::Absent`](super::Outcome::Absent), or `Failed` (`InvalidImageName`,
     /// `ImageInspectError`).
@@ -153,7 +153,7 @@ pub enum ImageStep {
 }
 
 /// What to do about resources that changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResizeStep {
     /// Say whether this host can give the pod what its manifest wants. Answer: `Done`, or `Failed` with the reason
     /// `Infeasible` (never) or `Deferred` (not now: asked again).
@@ -196,7 +196,7 @@ pub enum Signal {
 /// Something worth telling: what `kubectl get events` shows, and a little more. Details stand in the status, the record,
 /// or are known to the driver, who performed it.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// `status.phase` changed.
     Phase,
@@ -235,7 +235,7 @@ pub enum Change {
 }
 
 /// What happened to a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SandboxChange {
     /// It stands.
     Created,
@@ -248,7 +248,7 @@ pub enum SandboxChange {
 }
 
 /// What happened to resources that changed. The names are those of the kubelet's events, `ResizeStarted` and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResizeChange {
     /// This host never has so much.
     Infeasible,
@@ -264,7 +264,7 @@ pub enum ResizeChange {
 
 /// What happened to a container. The comments name the kubelet's event.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContainerChange {
     /// `Pulled`: the image is here, already or now.
     Pulled {

@@ -1,5 +1,6 @@
 //! When probes run, and what becomes of their findings. What they mean is decided by the rules.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::fault::Fault;
@@ -13,7 +14,7 @@ use super::timer::{ContainerTimer, Due};
 use crate::time::Mono;
 
 /// A container's probes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Probes {
     probers: Box<[Prober]>,
     /// The attempt counted as started before this process knew it.
@@ -22,7 +23,7 @@ pub(super) struct Probes {
     pub(super) results: Results,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Prober {
     worker: ProbeWorker,
     /// The run under way.

@@ -4,6 +4,7 @@
 //! What is granted is on record before a cgroup is written, and what a container has only after: so a crash in between
 //! applies it again, which changes nothing.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::fault::Fault;
@@ -22,7 +23,7 @@ use crate::model::{ContainerStatus, Pod, ResourceRequirements};
 const RETRY_TIMER: Due = Due::Pod(PodTimer::Resize);
 
 /// What is being done about the pod's resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ResizeStep {
     Idle,
     Allocating(Ticket),

@@ -1,9 +1,10 @@
 //! Where a container is between its facts: what is being done about it. One table of legal steps.
 
 use super::timer::ContainerTimer;
+use serde::{Deserialize, Serialize};
 
 /// What is being done about a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing of it lives: not started yet, ended, or waiting for another try.
     Waiting,

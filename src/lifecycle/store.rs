@@ -1,5 +1,6 @@
 //! When the record is written: before what needs it, and soon for the rest.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::fault::Fault;
@@ -12,7 +13,7 @@ use super::timer::{Due, PodTimer};
 const SOON: Duration = Duration::from_secs(1);
 
 /// How the record differs from what was last written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Dirty {
     Clean,
     /// In what can be found out again, or is only shown.
@@ -22,7 +23,7 @@ pub(super) enum Dirty {
 }
 
 /// How writing goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Store {
     Well,
     /// The last write failed; the next is due when the timer says so.

@@ -2,6 +2,7 @@
 
 use super::output::ProbeKind;
 use crate::time::Mono;
+use serde::{Deserialize, Serialize};
 
 /// What a container can wait for. Each has one place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) enum Due {
 }
 
 /// All timers of a pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Timers {
     all: Vec<Mono>,
     /// None is earlier: most inputs come before it, and look at no timer.
@@ -81,6 +82,12 @@ impl Timers {
             all: vec![NEVER; POD + CONTAINER * containers],
             floor: NEVER,
         }
+    }
+
+    /// How many containers it is for.
+    pub(super) fn containers(&self) -> Option<usize> {
+        let timers = self.all.len().checked_sub(POD)?;
+        (timers % CONTAINER == 0).then_some(timers / CONTAINER)
     }
 
     /// Makes room for a container that was added.

@@ -54,6 +54,8 @@ pub(super) struct Host {
     pub(super) cgroups: Cgroups,
     pub(super) enforcement: Enforcement,
     pub(super) log_bounds: Bounds,
+    /// So many inputs of each pod's machine are kept.
+    pub(super) history: usize,
     pub(super) promises: Promises,
     pub(super) state: Option<StateDirectory>,
     /// ConfigMaps and Secrets.
@@ -166,6 +168,7 @@ impl Host {
             cgroups,
             enforcement: options.enforcement,
             log_bounds: options.log_bounds,
+            history: options.history,
             promises: Promises::new(capacity(&options.capacity)),
             state,
             objects,

@@ -167,7 +167,7 @@ impl Node {
             .reserve(&format!("create the pod {namespace}/{name}"))?;
         let pod = named(pod, id)?;
         let machine = PodMachine::new(pod.clone(), options.clone(), Clock::now());
-        let mut resident = Resident::new(id, pod, options, machine);
+        let mut resident = Resident::new(id, pod, options, machine, self.host.history);
         if let Some(state) = &self.host.state {
             let record = resident.machine.record();
             let saving = Saving {

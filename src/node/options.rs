@@ -35,6 +35,7 @@ pub struct NodeOptions {
     pub(super) enforcement: Enforcement,
     pub(super) images: Images,
     pub(super) events: usize,
+    pub(super) history: usize,
     pub(super) objects: Vec<Object>,
     pub(super) seccomp: Profiles,
     pub(super) apparmor_default: Option<String>,
@@ -53,6 +54,7 @@ impl Default for NodeOptions {
             enforcement: Enforcement::BestEffort,
             images: Images::default(),
             events: 1024,
+            history: 128,
             objects: Vec::new(),
             seccomp: Profiles::default(),
             apparmor_default: None,
@@ -103,6 +105,13 @@ impl NodeOptions {
     /// How many events are kept; 1024 unless said otherwise.
     pub fn events(mut self, count: usize) -> NodeOptions {
         self.events = count;
+        self
+    }
+
+    /// How many of the last things that each pod's machine was told are kept, for [`PodRef::history`](super::PodRef::history); 128
+    /// unless said otherwise, about 20 KiB for a pod. With 0 there are no histories.
+    pub fn history(mut self, entries: usize) -> NodeOptions {
+        self.history = entries;
         self
     }
 

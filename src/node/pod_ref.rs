@@ -3,6 +3,7 @@
 use super::resident::Resident;
 use super::{EventKind, EventSeries, PodId};
 use crate::lifecycle::describe::{Deleting, Describe, EventRow};
+use crate::lifecycle::history::History;
 use crate::lifecycle::rules::column::{Listed, Row};
 use crate::lifecycle::{ContainerChange, Record};
 use crate::model::report::FieldReport;
@@ -65,6 +66,28 @@ impl<'n> PodRef<'n> {
     /// ```
     pub fn events(&self) -> impl Iterator<Item = &'n EventSeries> + use<'n> {
         self.0.events.all()
+    }
+
+    /// What its machine was told since this Node has it, the oldest folded together: told it again, a machine comes to the same
+    /// [`status`](PodRef::status). It belongs into a bug report; the
+    /// manifest is part of it. `None` if [`NodeOptions::history`](super::NodeOptions::history) is 0.
+    ///
+    /// ```
+    /// use podlife::Node;
+    /// use podlife::lifecycle::history::History;
+    /// use podlife::model::{Container, Pod};
+    ///
+    /// let mut node = Node::ephemeral()?;
+    /// let id = node.create(Pod::new("web").container(Container::new("web", "absent")))?;
+    /// let pod = node.pod(id).unwrap();
+    /// let report = serde_json::to_string(&pod.history()).unwrap();
+    ///
+    /// let history: History = serde_json::from_str(&report).unwrap();
+    /// assert_eq!(history.replay(|_, _, _| {}).status(), pod.status());
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    pub fn history(&self) -> Option<&'n History> {
+        self.0.history.as_ref()
     }
 
     /// Its row in `kubectl get pods`.

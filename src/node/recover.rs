@@ -107,7 +107,7 @@ fn take_up(host: &mut Host, id: PodId, found: Found) -> Result<Resident> {
     let options = found.saved.options;
     let machine =
         PodMachine::restore(pod.clone(), options.clone(), record, observed, Clock::now())?;
-    let mut resident = Resident::new(id, pod, options, machine);
+    let mut resident = Resident::new(id, pod, options, machine, host.history);
     resident.files = Some(found.files);
     resident.find_runs(host, &known);
     match (connected, attempt) {

@@ -13,6 +13,7 @@ use super::store::{PodFiles, Saving};
 use super::users::View;
 use super::work::{Work, WorkId};
 use super::{PodId, PodName};
+use crate::lifecycle::history::History;
 use crate::lifecycle::{
     ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, ProbeKind,
     Ticket,
@@ -67,6 +68,8 @@ pub(super) struct Resident {
     pub(super) deadline: Option<Mono>,
     /// What was said of it.
     pub(super) events: PodEvents,
+    /// What its machine was told.
+    pub(super) history: Option<History>,
 }
 
 /// What is known of one container beside its record.
@@ -95,8 +98,10 @@ impl Resident {
         pod: Valid<Pod>,
         options: PodOptions,
         machine: PodMachine,
+        history: usize,
     ) -> Resident {
         let name = PodName::of(&pod);
+        let history = (history > 0).then(|| History::bounded(&machine, history));
         let mut resident = Resident {
             id,
             name,
@@ -122,6 +127,7 @@ impl Resident {
             view: None,
             deadline: None,
             events: PodEvents::default(),
+            history,
         };
         resident.add_sites();
         resident
@@ -143,7 +149,11 @@ impl Resident {
 
     /// Tells the machine something.
     pub(super) fn tell(&mut self, input: Input) {
-        self.machine.handle(Clock::now(), input);
+        let now = Clock::now();
+        if let Some(history) = &mut self.history {
+            history.push(now, input.clone());
+        }
+        self.machine.handle(now, input);
     }
 
     /// Does what the machine asks, at most `budget` things of it.

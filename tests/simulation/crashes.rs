@@ -12,6 +12,7 @@ use super::world::{Event, World};
 
 impl World {
     pub(crate) fn crash(&mut self) -> Result<(), Broken> {
+        self.check_again()?;
         self.take_fired();
         self.crashed += 1;
         self.crashes_left = self.crashes_left.saturating_sub(1);
@@ -166,10 +167,6 @@ impl World {
         }
         let observed = self.observe(&record, same_boot)?;
         self.note(|_| format!("restore with {observed:?}"));
-        let now = self.now();
-        if let Some(diary) = &mut self.diary {
-            diary.restored(now, &record, observed.clone());
-        }
         let (pod, options) = (self.life.pod(), self.life.options.clone());
         let machine =
             PodMachine::restore_with(self.fault, pod, options, record, observed, self.now());
@@ -177,6 +174,7 @@ impl World {
             Ok(machine) => self.machine = Some(machine),
             Err(error) => return Err(self.broken(Checker::Stuck, error.to_string())),
         }
+        self.begin_diary();
         self.check_status()
     }
 

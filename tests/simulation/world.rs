@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use podlife::lifecycle::history::History;
 use podlife::lifecycle::{
     Deletion, Eviction, Exit, Failure, Fault, Finding, Input, Outcome, PodMachine, Record, Ticket,
 };
@@ -224,15 +223,11 @@ impl World {
     }
 
     pub(crate) fn create(&mut self) {
-        let (pod, options, now) = (self.life.pod(), self.life.options.clone(), self.now());
-        let mut machine = PodMachine::new(pod.clone(), options.clone(), now);
-        if self.fault == Fault::None {
-            let mut diary = Diary::begin(History::begin(pod, options, now));
-            diary.showed(machine.status());
-            self.diary = Some(diary);
-        }
+        let (pod, options) = (self.life.pod(), self.life.options.clone());
+        let mut machine = PodMachine::new(pod, options, self.now());
         machine.inject(self.fault);
         self.machine = Some(machine);
+        self.begin_diary();
     }
 
     pub(crate) fn at(&self) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! Upstream: `pkg/kubelet/images/image_manager.go`.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::backoff::{BackOff, Curve};
@@ -11,7 +12,7 @@ use crate::model::image::{ImageReference, default_pull_policy};
 use crate::time::Mono;
 
 /// When an image is fetched, decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PullPolicy {
     /// Before every start.
     Always,

@@ -116,7 +116,7 @@ impl Allocation {
 }
 
 /// The resources whose change restarts a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restarts {
     /// `resizePolicy` of memory is `RestartContainer`.
     pub memory: bool,

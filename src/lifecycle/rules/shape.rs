@@ -1,5 +1,6 @@
 //! A pod's spec in the form the rules run on: containers by index, their policies decided, their probes as durations.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::model::{
 };
 
 /// What a container is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// An init container that runs to its end before the next one starts.
     Init,
@@ -25,7 +26,7 @@ pub enum Role {
 }
 
 /// When an exited container is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     /// Whatever its exit code.
     Always,
@@ -36,7 +37,7 @@ pub enum Policy {
 }
 
 /// One entry of `restartPolicyRules`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRule {
     /// The listed codes match, or all others do. `None` for a rule without exit codes: it never matches.
     pub codes: Option<ExitCodes>,
@@ -45,7 +46,7 @@ pub struct ExitRule {
 }
 
 /// Which exit codes a rule matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExitCodes {
     /// These.
     In(Box<[i32]>),
@@ -54,7 +55,7 @@ pub enum ExitCodes {
 }
 
 /// A probe's numbers. A driver may shorten the periods below a second (`PodOptions`) after the shape is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeView {
     /// From the container's start to the first run; a negative one is none.
     pub initial_delay: Duration,
@@ -71,7 +72,7 @@ pub struct ProbeView {
 }
 
 /// One container, with everything that can be decided from the spec alone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerView {
     /// Its name.
     pub name: Arc<str>,
@@ -146,7 +147,7 @@ impl ContainerView {
 /// assert_eq!(shape.containers[1].policy, Policy::Never);
 /// assert_eq!((&*shape.init, &*shape.regular), (&[0][..], &[1][..]));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     /// Every container there ever was, by index.
     pub containers: Vec<ContainerView>,

@@ -17,7 +17,6 @@ use super::output::{
     Action, Cause, Change, ContainerChange, ContainerIndex, Hook, Output, ProbeKind, SandboxChange,
     Signal,
 };
-use crate::error::Result;
 use crate::model::Phase;
 use crate::time::Now;
 
@@ -118,10 +117,10 @@ impl Timeline {
         }
     }
 
-    /// A life that is on record.
+    /// A life that is on record, from where its [`History`] begins.
     ///
     /// ```
-    /// use podlife::lifecycle::PodOptions;
+    /// use podlife::lifecycle::{PodMachine, PodOptions};
     /// use podlife::lifecycle::history::History;
     /// use podlife::lifecycle::timeline::Timeline;
     /// use podlife::model::{Pod, Valid};
@@ -129,20 +128,17 @@ impl Timeline {
     ///
     /// let pod: Valid<Pod> = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"},
     ///     "spec": {"containers": [{"name": "web", "image": "nginx"}]}}"#.try_into().unwrap();
-    /// let history = History::begin(pod, PodOptions::default(), Now::default());
-    /// let timeline = Timeline::of(&history).unwrap();
+    /// let history = History::of(&PodMachine::new(pod, PodOptions::default(), Now::default()));
+    /// let timeline = Timeline::of(&history);
     /// assert_eq!(timeline.to_string(), "0:00:00.000  pod               Pending\n");
     /// ```
-    ///
-    /// # Errors
-    /// Those of [`History::replay`].
-    pub fn of(history: &History) -> Result<Timeline> {
+    pub fn of(history: &History) -> Timeline {
         let mut timeline = Timeline::new("");
         let machine = history.replay(|now, output, machine| {
             timeline.see(now, output, machine);
-        })?;
+        });
         timeline.name = machine.pod.metadata.name.clone().unwrap_or_default();
-        Ok(timeline)
+        timeline
     }
 
     /// Takes note of an output of a machine, whichever it is: a driver shows it each one that it
