@@ -192,7 +192,7 @@ impl Life {
             let memory = format!("{}Mi", self.wishes.memory(index));
             container["resources"] = json!({ "limits": { "memory": memory } });
         }
-        if spec.role != Role::Ephemeral && self.restarts_to_resize(index) {
+        if self.restarts_to_resize(index) {
             let policy = json!({ "resourceName": "memory", "restartPolicy": "RestartContainer" });
             container["resizePolicy"] = json!([policy]);
         }

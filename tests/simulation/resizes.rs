@@ -54,7 +54,8 @@ impl Wishes {
 impl Life {
     /// Whether a change of its memory restarts it.
     pub(crate) fn restarts_to_resize(&self, index: usize) -> bool {
-        index % 2 == 1 && self.policy != super::life::Policy::Never
+        let has_policy = matches!(self.specs[index].role, Role::Regular | Role::Sidecar);
+        has_policy && index % 2 == 1 && self.policy != super::life::Policy::Never
     }
 
     fn can_resize(&self, index: usize) -> bool {
