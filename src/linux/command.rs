@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
+use nix::unistd::geteuid;
 
 use super::Clock;
 use super::cgroup::Cgroup;
-use super::mount::{Attributes, Propagation};
-use super::namespace::Namespaces;
+use super::namespace::{Namespace, NamespaceKind, Namespaces};
 use super::pause::plan::{Plan, Step};
 use super::pause::{self, Input, Key, Output, Pause, Report, Request, Sandbox, Start, User, spawn};
 use super::process::{Exit, Process, Signal, poll_timeout};
@@ -59,6 +59,8 @@ pub struct Command<'a> {
     namespaces: Namespaces,
     cgroup: Option<&'a Cgroup>,
     users: Option<&'a IdMaps>,
+    joins: Vec<&'a Namespace>,
+    clocks: [i64; 2],
     stdin: Input<'a>,
     stdout: Output<'a>,
     stderr: Output<'a>,
@@ -75,6 +77,8 @@ impl<'a> Command<'a> {
             namespaces: Namespaces::NONE,
             cgroup: None,
             users: None,
+            joins: Vec::new(),
+            clocks: [0; 2],
             stdin: Input::Null,
             stdout: Output::Null,
             stderr: Output::Null,
@@ -95,7 +99,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// New namespaces; all others are the caller's.
+    /// New namespaces; all others are the caller's. In a new user namespace the caller is root, unless [`Command::users`] says more.
     #[must_use]
     pub fn namespaces(mut self, namespaces: Namespaces) -> Command<'a> {
         self.namespaces = namespaces;
@@ -137,35 +141,67 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// A namespace that is there already, in place of the caller's own: a [held](Namespace) one, whoever made it. One of each kind
+    /// at most, and not of a kind that is new.
+    ///
+    /// In a user namespace the command becomes its root. What else is new belongs to that namespace then, and in a new PID namespace the
+    /// command itself is the first process. In a mount namespace the program and its directory are looked for, in a time namespace
+    /// clocks are those of it. The calling program stays where it is.
+    ///
+    /// It takes CAP_SYS_ADMIN over the namespace. An ordinary user has that over what belongs to a user namespace that it has made, and
+    /// joins that one too.
+    ///
+    /// ```
+    /// use podlife::linux::Command;
+    /// use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
+    ///
+    /// let net = &Namespace::create(Namespaces::NET)?[0];
+    /// let (own, owner) = (Namespace::own(NamespaceKind::User)?, net.owner()?);
+    /// let mut command = Command::new(["sleep", "1000"]).join(net);
+    /// if owner != own {
+    ///     command = command.join(&owner); // an ordinary user's
+    /// }
+    /// let running = command.spawn()?;
+    /// assert_eq!(Namespace::of(running.process(), NamespaceKind::Net)?, *net);
+    /// assert_ne!(Namespace::own(NamespaceKind::Net)?, *net);
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    #[must_use]
+    pub fn join(mut self, namespace: &'a Namespace) -> Command<'a> {
+        self.joins.push(namespace);
+        self
+    }
+
+    /// In a new time namespace, whose clocks are that many seconds ahead of the caller's, or behind: `CLOCK_MONOTONIC` and
+    /// `CLOCK_BOOTTIME`, which `/proc/uptime` shows. Linux 5.6. `time_namespaces(7)`.
+    #[must_use]
+    pub fn clocks(mut self, monotonic: i64, boottime: i64) -> Command<'a> {
+        self.namespaces = self.namespaces | Namespaces::TIME;
+        self.clocks = [monotonic, boottime];
+        self
+    }
+
     /// Starts it. Returns when the program runs, after a few milliseconds, or says why it does not.
     ///
     /// # Errors
-    /// What the kernel refused: a program that is not there, namespaces this user may not make …
+    /// What the kernel refused: a program that is not there, namespaces this user may not make or join …
     pub fn spawn(&self) -> Result<Running> {
-        let (set_up, plan) = (self.set_up(), self.plan()?);
-        let root = nix::unistd::geteuid().is_root();
-        let pause = spawn(&Sandbox {
-            namespaces: self.sandboxed(),
-            user: match self.users {
-                Some(maps) => User::Mapped(maps),
-                None if root => User::Host,
-                None => User::Single,
-            },
+        self.joins_agree()?;
+        let (set_up, plan) = (self.set_up()?, self.plan()?);
+        let root = geteuid().is_root();
+        let at_birth = match self.joins_user() {
+            true => Namespaces::NONE,
+            false => self.namespaces.within(Namespaces::OF_BIRTH),
+        };
+        let mut running = Starting::spawn(&Sandbox {
+            namespaces: at_birth,
+            user: self.user(),
             ephemeral: true,
             ..Sandbox::new(&set_up)
         })?;
-        let mut running = Starting {
-            pause,
-            until: Clock::mono() + PATIENCE,
-        };
-        match running.report()? {
-            Report::Ready { .. } => {}
-            Report::SetUpFailed(failure) => return Err(set_up.explain(failure)),
-            other => return Err(unexpected(&other)),
-        }
         let procs = self
             .cgroup
-            .filter(|_| !root)
+            .filter(|_| !root || self.joins_user())
             .map(Cgroup::procs)
             .transpose()?;
         let cgroup = match (self.cgroup, &procs) {
@@ -193,49 +229,90 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// A cgroup namespace is made by the command itself, once it is in its cgroup; a user namespace by pause.
-    fn sandboxed(&self) -> Namespaces {
-        let own = [
-            super::namespace::NamespaceKind::Cgroup,
-            super::namespace::NamespaceKind::User,
-        ];
-        self.namespaces
-            .iter()
-            .filter(|kind| !own.contains(kind))
-            .collect()
+    /// Each kind once: joined, or new.
+    fn joins_agree(&self) -> Result<()> {
+        let mut taken = self.namespaces;
+        if self.users.is_some() {
+            taken = taken | Namespaces::USER;
+        }
+        for namespace in &self.joins {
+            let kind = namespace.kind();
+            if taken.has(kind) {
+                let attempt = format!("join a {kind} namespace");
+                let why = "the command shall be in a new one, or joins another";
+                return Err(Error::new(Kind::Invalid, attempt, why).cure("leave one of them out"));
+            }
+            taken = taken | Namespaces::from_iter([kind]);
+        }
+        Ok(())
     }
 
-    /// What pause does to the new namespaces.
-    fn set_up(&self) -> Plan {
-        let mut plan = Plan::new(Namespaces::NONE);
-        if self.namespaces.contains(Namespaces::MOUNT) {
-            plan.push(Step::Propagation("/".into(), Propagation::Private));
+    fn joins_user(&self) -> bool {
+        let mut kinds = self.joins.iter().map(|namespace| namespace.kind());
+        kinds.any(|kind| kind == NamespaceKind::User)
+    }
+
+    fn user(&self) -> User<'_> {
+        let own = self.namespaces.has(NamespaceKind::User) || !geteuid().is_root();
+        match self.users {
+            _ if self.joins_user() => User::Host,
+            None if own => User::Single,
+            users => User::of(users),
         }
-        if self
-            .namespaces
-            .contains(Namespaces::MOUNT | Namespaces::PID)
-        {
-            plan.push(Step::Filesystem {
-                kind: "proc".into(),
-                options: String::new(),
-                target: "/proc".into(),
-                attributes: Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC,
+    }
+
+    /// What pause does to itself and the new namespaces, which the command is then born into.
+    fn set_up(&self) -> Result<Plan> {
+        let mut plan = Plan::new(Namespaces::NONE);
+        if !self.joins_user() {
+            plan.extend(self.namespaces.furnishing());
+        }
+        // Root may do everything until it is in another user namespace, others only from then on.
+        let root = geteuid().is_root();
+        let (user, mut others): (Vec<_>, Vec<_>) = self
+            .joins
+            .iter()
+            .copied()
+            .partition(|namespace| namespace.kind() == NamespaceKind::User);
+        // The mount namespace last: /proc may not be in it.
+        others.sort_by_key(|namespace| namespace.kind() == NamespaceKind::Mount);
+        let (first, last) = match root {
+            true => (Vec::new(), user),
+            false => (user, Vec::new()),
+        };
+        join(&mut plan, &first)?;
+        if self.namespaces.has(NamespaceKind::Time) {
+            let [monotonic, boottime] = self.clocks;
+            plan.push(Step::TimeNamespace {
+                monotonic,
+                boottime,
             });
         }
-        if self.namespaces.contains(Namespaces::NET) {
-            plan.push(Step::Loopback);
+        join(&mut plan, &others)?;
+        if !last.is_empty() {
+            // Those of the caller would still open its groups' files.
+            plan.push(Step::Groups(Vec::new()));
         }
-        plan
+        join(&mut plan, &last)?;
+        Ok(plan)
     }
 
     /// What the command does before it is the program.
     fn plan(&self) -> Result<Plan> {
-        let mut plan = Plan::new(Namespaces::NONE);
+        let late = match self.joins_user() {
+            true => self.namespaces.within(Namespaces::OF_BIRTH),
+            false => Namespaces::NONE,
+        };
+        let mut plan = Plan::new(late);
+        plan.extend(late.furnishing());
         if self.namespaces.contains(Namespaces::CGROUP) {
             plan.push(Step::CgroupNamespace);
         }
         plan.push(Step::Umask(0o022));
         plan.extend(self.directory.clone().map(Step::Chdir));
+        if self.joins_user() {
+            plan.push(Step::Gid(0)).push(Step::Uid(0));
+        }
         let bytes = |words: &[OsString]| {
             words
                 .iter()
@@ -246,6 +323,20 @@ impl<'a> Command<'a> {
         plan.execute(bytes(&self.argv), bytes(&self.env))?;
         Ok(plan)
     }
+}
+
+fn join(plan: &mut Plan, namespaces: &[&Namespace]) -> Result<()> {
+    for namespace in namespaces {
+        let kind = namespace.kind();
+        let copied = namespace.as_fd().try_clone_to_owned();
+        let fd = copied.map_err(|why| Error::io(format!("hand over a {kind} namespace"), why))?;
+        let handle = plan.hand_over(fd);
+        plan.push(Step::Join {
+            namespace: handle,
+            kind,
+        });
+    }
+    Ok(())
 }
 
 /// A command that has been started. Dropped, it is killed, with all that it started if it has a PID namespace.
@@ -296,13 +387,29 @@ impl AsFd for Running {
     }
 }
 
-/// A pause process that has not said yet how the start went.
-struct Starting {
+/// A pause process that stands, and has not said yet how the start went.
+pub(super) struct Starting {
     pause: Pause,
     until: Mono,
 }
 
 impl Starting {
+    pub(super) fn spawn(sandbox: &Sandbox<'_>) -> Result<Starting> {
+        let mut starting = Starting {
+            pause: spawn(sandbox)?,
+            until: Clock::mono() + PATIENCE,
+        };
+        match starting.report()? {
+            Report::Ready { .. } => Ok(starting),
+            Report::SetUpFailed(failure) => Err(sandbox.set_up.explain(failure)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) fn process(&self) -> &Process {
+        &self.pause.process
+    }
+
     fn report(&mut self) -> Result<Report> {
         let late = || {
             Error::new(

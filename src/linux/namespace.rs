@@ -1,7 +1,7 @@
 //! Namespaces as typed values: kinds, sets, and single ones held by a descriptor.
 //!
-//! New namespaces are made by starting a process in them: [`pause::spawn`](crate::linux::pause::spawn) does that without
-//! touching the calling thread, which nothing here moves into another namespace either.
+//! [`Namespace::create`] makes them, [`Namespace::of`] and [`Namespace::open`] find them, [`Namespace::bind`] gives them a name. A
+//! [`Command`](super::Command) starts in new ones, or [joins](super::Command::join) those that are held. The calling thread stays in its own.
 //!
 //! ```
 //! use podlife::namespace::{Namespace, NamespaceKind};
@@ -20,9 +20,13 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
+use nix::unistd::geteuid;
 
 use super::Process;
-use super::mount::{Depth, Tree};
+use super::command::Starting;
+use super::mount::{Attributes, Depth, Propagation, Tree};
+use super::pause::plan::{Plan, Step};
+use super::pause::{Sandbox, User};
 use super::sys::namespace;
 use crate::{Error, Kind, Result};
 
@@ -127,6 +131,16 @@ impl Namespaces {
     pub const PID: Namespaces = Namespaces(NamespaceKind::Pid.flag());
     /// Network.
     pub const NET: Namespaces = Namespaces(NamespaceKind::Net.flag());
+    /// Boot and monotonic clocks.
+    pub const TIME: Namespaces = Namespaces(NamespaceKind::Time.flag());
+
+    /// Those that a process can be born in. A cgroup namespace is made in the cgroup it is for, a time namespace before its first
+    /// process, a user namespace together with its ids.
+    pub(super) const OF_BIRTH: Namespaces = Namespaces::MOUNT
+        .and(Namespaces::UTS)
+        .and(Namespaces::IPC)
+        .and(Namespaces::PID)
+        .and(Namespaces::NET);
 
     /// As `CLONE_NEW*`.
     pub const fn bits(self) -> u32 {
@@ -137,6 +151,12 @@ impl Namespaces {
     #[must_use]
     pub const fn and(self, other: Namespaces) -> Namespaces {
         Namespaces(self.0 | other.0)
+    }
+
+    /// Those that are in `other` too.
+    #[must_use]
+    pub const fn within(self, other: Namespaces) -> Namespaces {
+        Namespaces(self.0 & other.0)
     }
 
     /// Those that are not in `other`.
@@ -153,6 +173,26 @@ impl Namespaces {
     /// Is this kind in it?
     pub const fn has(self, kind: NamespaceKind) -> bool {
         self.0 & kind.flag() != 0
+    }
+
+    /// What makes new ones fit to live in: mounts that tell the host's nothing, a `/proc` of the processes in there, `lo`.
+    pub(super) fn furnishing(self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.contains(Namespaces::MOUNT) {
+            steps.push(Step::Propagation("/".into(), Propagation::Private));
+        }
+        if self.contains(Namespaces::MOUNT | Namespaces::PID) {
+            steps.push(Step::Filesystem {
+                kind: "proc".into(),
+                options: String::new(),
+                target: "/proc".into(),
+                attributes: Attributes::NOSUID | Attributes::NODEV | Attributes::NOEXEC,
+            });
+        }
+        if self.contains(Namespaces::NET) {
+            steps.push(Step::Loopback);
+        }
+        steps
     }
 
     /// The kinds.
@@ -203,6 +243,62 @@ pub struct NamespaceId {
 }
 
 impl Namespace {
+    /// Makes new ones, one of each kind, in the order of [`NamespaceKind::ALL`]. A network namespace has `lo` up; mounts are private. No
+    /// process stays in them: they live as long as they are held, [named](Namespace::bind), or a [`Command`](super::Command) is in them
+    /// that has [joined](super::Command::join) them.
+    ///
+    /// As an ordinary user they belong to a user namespace of their own, where that user is root and there is no other: see
+    /// [`Namespace::owner`]. Linux 5.12. The calling thread is suspended for about a millisecond.
+    ///
+    /// ```
+    /// use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
+    ///
+    /// let made = Namespace::create(Namespaces::UTS | Namespaces::NET)?;
+    /// assert_eq!(made[0].kind(), NamespaceKind::Uts);
+    /// assert_ne!(made[1], Namespace::own(NamespaceKind::Net)?);
+    /// assert_eq!(made[0].owner()?, made[1].owner()?);
+    /// # Ok::<(), podlife::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a PID namespace, which ends with its first process; and what the kernel refused.
+    pub fn create(kinds: Namespaces) -> Result<Vec<Namespace>> {
+        if kinds.contains(Namespaces::PID) {
+            let why = "it ends with its first process, so it cannot be without one";
+            return Err(Error::new(Kind::Invalid, "make a PID namespace", why).cure(
+                "start a Command in a new one, and hold that of its process: Namespace::of",
+            ));
+        }
+        let mut set_up = Plan::new(Namespaces::NONE);
+        set_up.extend(kinds.furnishing());
+        if kinds.contains(Namespaces::CGROUP) {
+            set_up.push(Step::CgroupNamespace);
+        }
+        if kinds.contains(Namespaces::TIME) {
+            set_up.push(Step::TimeNamespace {
+                monotonic: 0,
+                boottime: 0,
+            });
+        }
+        let user = match kinds.contains(Namespaces::USER) || !geteuid().is_root() {
+            true => User::Single,
+            false => User::Host,
+        };
+        let holder = Starting::spawn(&Sandbox {
+            namespaces: kinds.within(Namespaces::OF_BIRTH),
+            user,
+            ephemeral: true,
+            ..Sandbox::new(&set_up)
+        })?;
+        let process = holder.process();
+        let held = kinds.iter().map(|kind| match kind {
+            // Nobody is in it yet.
+            NamespaceKind::Time => Namespace::in_proc(process, kind, "time_for_children"),
+            kind => Namespace::of(process, kind),
+        });
+        held.collect()
+    }
+
     /// The calling thread's.
     pub fn own(kind: NamespaceKind) -> Result<Namespace> {
         Namespace::open(format!("/proc/thread-self/ns/{}", kind.file()))
@@ -210,10 +306,14 @@ impl Namespace {
 
     /// A process's. Needs the rights of `PTRACE_MODE_READ_FSCREDS`: the same user and no more capabilities, or CAP_SYS_PTRACE.
     pub fn of(process: &Process, kind: NamespaceKind) -> Result<Namespace> {
+        Namespace::in_proc(process, kind, kind.file())
+    }
+
+    fn in_proc(process: &Process, kind: NamespaceKind, file: &str) -> Result<Namespace> {
         let attempt = || format!("open the {kind} namespace of a process");
         let gone = || Error::new(Kind::NotFound, attempt(), "the process has ended");
         let pid = process.pid()?.ok_or_else(gone)?;
-        let namespace = Namespace::open(format!("/proc/{pid}/ns/{}", kind.file()));
+        let namespace = Namespace::open(format!("/proc/{pid}/ns/{file}"));
         // Only if the process has its number still was it the one that /proc told of.
         if process.pid()?.is_none() {
             Err(gone())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nix::sys::resource::{Resource as Number, getrlimit};
+
 use crate::{Error, Kind, Result};
 
 /// A resource that a process can be limited in, by its number in the kernel.
@@ -76,6 +78,27 @@ impl Resource {
     /// The kernel's number.
     pub const fn number(self) -> u32 {
         self as u32
+    }
+
+    fn of_nix(self) -> Number {
+        match self {
+            Resource::Cpu => Number::RLIMIT_CPU,
+            Resource::Fsize => Number::RLIMIT_FSIZE,
+            Resource::Data => Number::RLIMIT_DATA,
+            Resource::Stack => Number::RLIMIT_STACK,
+            Resource::Core => Number::RLIMIT_CORE,
+            Resource::Rss => Number::RLIMIT_RSS,
+            Resource::Nproc => Number::RLIMIT_NPROC,
+            Resource::Nofile => Number::RLIMIT_NOFILE,
+            Resource::Memlock => Number::RLIMIT_MEMLOCK,
+            Resource::As => Number::RLIMIT_AS,
+            Resource::Locks => Number::RLIMIT_LOCKS,
+            Resource::Sigpending => Number::RLIMIT_SIGPENDING,
+            Resource::Msgqueue => Number::RLIMIT_MSGQUEUE,
+            Resource::Nice => Number::RLIMIT_NICE,
+            Resource::Rtprio => Number::RLIMIT_RTPRIO,
+            Resource::Rttime => Number::RLIMIT_RTTIME,
+        }
     }
 
     /// The line of `/proc/<pid>/limits` that it is.
@@ -170,19 +193,23 @@ impl Rlimit {
     ///
     /// let files = Rlimit::own(Resource::Nofile)?;
     /// assert!(files.soft <= files.hard);
+    /// assert!(files.to_string().starts_with("RLIMIT_NOFILE="));
     /// # Ok::<(), podlife::Error>(())
     /// ```
     pub fn own(resource: Resource) -> Result<Rlimit> {
-        Rlimit::of("self", resource)
+        let asked = getrlimit(resource.of_nix());
+        let (soft, hard) = asked
+            .map_err(|errno| Error::os(format!("read the caller's {resource}"), errno as i32))?;
+        Ok(Rlimit {
+            resource,
+            soft,
+            hard,
+        })
     }
 
     /// A limit of the process `pid`, from `/proc/<pid>/limits`.
     pub fn of_process(pid: u32, resource: Resource) -> Result<Rlimit> {
-        Rlimit::of(&pid.to_string(), resource)
-    }
-
-    fn of(process: &str, resource: Resource) -> Result<Rlimit> {
-        let path = format!("/proc/{process}/limits");
+        let path = format!("/proc/{pid}/limits");
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Error::io(format!("read {path}"), error))?;
         let line = text
@@ -204,6 +231,18 @@ impl Rlimit {
     }
 }
 
+/// `RLIMIT_NOFILE=1024:524288`, the soft one first.
+impl fmt::Display for Rlimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amount = |amount| match amount {
+            Rlimit::INFINITY => "unlimited".to_owned(),
+            amount => amount.to_string(),
+        };
+        let (soft, hard) = (amount(self.soft), amount(self.hard));
+        write!(f, "{}={soft}:{hard}", self.resource)
+    }
+}
+
 fn amount(word: &str) -> Option<u64> {
     if word == "unlimited" {
         Some(Rlimit::INFINITY)
@@ -219,7 +258,8 @@ mod tests {
     #[test]
     fn every_resource_is_told_by_the_kernel() {
         for resource in Resource::ALL {
-            assert!(Rlimit::own(resource).is_ok(), "{resource}");
+            let told = Rlimit::of_process(std::process::id(), resource).unwrap();
+            assert_eq!(Rlimit::own(resource).unwrap(), told);
             assert_eq!(resource.to_string().parse::<Resource>().unwrap(), resource);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::credentials;
 use crate::files::{self, Root};
-use crate::flat::{HEADER_SIZE, Header, Op, Record};
+use crate::flat::{HEADER_SIZE, Header, NO_HANDLE, Op, Record};
 use crate::kernel::{self, Errno, Fd, Result, Text};
 use crate::mounts;
 use crate::terminal;
@@ -141,7 +141,7 @@ impl Walk {
     fn process_step(&mut self, record: &Record<'_>) -> Result<()> {
         let [a, b, c] = record.number;
         match record.op {
-            Op::CgroupNamespace => kernel::unshare(kernel::CLONE_NEWCGROUP),
+            Op::Namespace => self.namespace(record),
             Op::Hostname => kernel::sethostname(record.text[0]),
             Op::Domainname => kernel::setdomainname(record.text[0]),
             Op::Loopback => kernel::loopback_up(),
@@ -165,6 +165,22 @@ impl Walk {
             Op::NoNewPrivileges => credentials::no_new_privileges(),
             Op::Seccomp => kernel::seccomp(a as u32, record.text[0]),
             _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// One that is given, or a new one.
+    fn namespace(&self, record: &Record<'_>) -> Result<()> {
+        let kind = record.number[0] as u32;
+        if record.handle != NO_HANDLE {
+            kernel::setns(self.handle(record.handle)?, kind)?;
+            // The kernel has set it as the sysctl fs.suid_dumpable says, if that was another user namespace.
+            return kernel::set_dumpable(false);
+        }
+        kernel::unshare(kind)?;
+        // The clocks of a time namespace can be set as long as nobody is in it.
+        match record.text[0] {
+            [] => Ok(()),
+            clocks => write_to_kernel(c"/proc/self/timens_offsets".into(), clocks),
         }
     }
 

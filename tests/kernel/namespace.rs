@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::sched::{CloneFlags, unshare};
 use podlife::Kind;
 use podlife::linux::Process;
-use podlife::namespace::{Namespace, NamespaceKind};
+use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
 
 use crate::nobody;
 
@@ -61,6 +61,21 @@ fn a_named_namespace_is_found_again() {
         nix::mount::umount(&path).unwrap();
         assert_eq!(Namespace::open(&path).unwrap_err().kind(), Kind::Invalid);
         std::fs::remove_file(&path).unwrap();
+        let all = NamespaceKind::ALL.into_iter();
+        let named = all.filter(|kind| *kind != NamespaceKind::Pid).map(|kind| {
+            let made = Namespace::create(Namespaces::from_iter([kind])).unwrap();
+            made[0].bind(&path).unwrap();
+            let identity = made[0].identity();
+            // Only the name keeps it.
+            drop(made);
+            let found = Namespace::open(&path).unwrap();
+            let same = (found.kind(), found.identity()) == (kind, identity);
+            drop(found);
+            nix::mount::umount(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            same
+        });
+        assert_eq!(named.collect::<Vec<_>>(), [true; 7]);
     });
     thread.join().unwrap();
 }

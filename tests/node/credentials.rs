@@ -1,5 +1,7 @@
 //! Users, groups, capabilities, and what else a container's processes have of their own.
 
+use nix::sys::resource::{Resource as Number, setrlimit};
+use podlife::linux::rlimit::{Resource, Rlimit};
 use podlife::node::{Rootfs, Until};
 use serde_json::{Value, json};
 
@@ -192,7 +194,7 @@ fn nothing_is_inherited_from_the_program() {
     let mut hosted = Hosted::ephemeral();
     let text = said(
         &mut hosted,
-        shell("main", "ulimit -Sn; cut -d' ' -f19 /proc/self/stat; nproc"),
+        shell("main", "cut -d' ' -f19 /proc/self/stat; nproc"),
         json!({}),
     );
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap();
@@ -200,6 +202,56 @@ fn nothing_is_inherited_from_the_program() {
         .lines()
         .filter(|line| line.starts_with("processor"))
         .count();
-    assert_eq!(text, format!("1024\n0\n{processors}\n"));
+    assert_eq!(text, format!("0\n{processors}\n"));
     hosted.end();
+}
+
+/// Those of the kubelet's pods, within what this program may give.
+#[test]
+fn resource_limits_are_not_inherited_from_the_program() {
+    const MIB: u64 = 1 << 20;
+    let own = |resource| Rlimit::own(resource).unwrap();
+    let lowered = [
+        (Number::RLIMIT_CPU, own(Resource::Cpu), 1000),
+        (Number::RLIMIT_CORE, own(Resource::Core), 0),
+        (Number::RLIMIT_STACK, own(Resource::Stack), 4 * MIB),
+        (Number::RLIMIT_NOFILE, own(Resource::Nofile), 900),
+    ];
+    let mut hosted = Hosted::ephemeral();
+    for (number, limit, soft) in &lowered {
+        setrlimit(*number, (*soft).min(limit.hard), limit.hard).unwrap();
+    }
+    let script = shell("main", "cat /proc/self/limits");
+    let text = said(&mut hosted, script, json!({}));
+    for (number, limit, _) in &lowered {
+        setrlimit(*number, limit.soft, limit.hard).unwrap();
+    }
+    hosted.end();
+    let seen = |label: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(label));
+        let mut words = line.unwrap().split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
+    };
+    let within = |resource, soft: u64, hard: u64| {
+        let hard = own(resource).hard.min(hard);
+        let limit = Rlimit::new(resource, soft.min(hard), hard).unwrap();
+        let text = limit.to_string();
+        let (soft, hard) = text.split_once('=').unwrap().1.split_once(':').unwrap();
+        (soft.to_owned(), hard.to_owned())
+    };
+    const NONE: u64 = Rlimit::INFINITY;
+    assert_eq!(seen("Max cpu time"), within(Resource::Cpu, NONE, NONE));
+    assert_eq!(
+        seen("Max core file size"),
+        within(Resource::Core, NONE, NONE)
+    );
+    assert_eq!(
+        seen("Max stack size"),
+        within(Resource::Stack, 8 * MIB, NONE)
+    );
+    assert_eq!(
+        seen("Max open files"),
+        within(Resource::Nofile, 1024, 524_288)
+    );
+    assert_eq!(seen("Max processes"), within(Resource::Nproc, NONE, NONE));
 }

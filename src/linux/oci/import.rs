@@ -16,7 +16,7 @@ use crate::linux::namespace::Namespaces;
 use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Plan, Propagation, Source, Step,
 };
-use crate::linux::rlimit::Resource;
+use crate::linux::rlimit::{Resource, Rlimit};
 use crate::linux::seccomp::Profile;
 use crate::linux::user::{IdMap, IdMaps};
 use crate::{Error, Kind, Result};
@@ -414,11 +414,13 @@ fn rlimit(at: usize, limit: &PosixRlimit) -> Result<Step> {
             why,
         )
     })?;
-    Ok(Step::Rlimit {
-        resource: resource.number(),
-        soft: limit.soft(),
-        hard: limit.hard(),
-    })
+    let wrong = |why| {
+        let field = format!("import the field process.rlimits[{at}]");
+        Error::caused(Kind::Invalid, field, why)
+    };
+    Rlimit::new(resource, limit.soft(), limit.hard())
+        .map(Step::Rlimit)
+        .map_err(wrong)
 }
 
 fn ids(maps: Option<Vec<LinuxIdMapping>>) -> Vec<IdMap> {

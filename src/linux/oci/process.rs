@@ -9,7 +9,7 @@ use super::resources;
 use crate::linux::Capabilities;
 use crate::linux::namespace::{NamespaceKind, Namespaces};
 use crate::linux::pause::plan::{CapabilityBits, Step};
-use crate::linux::rlimit::Resource;
+use crate::linux::rlimit::Rlimit;
 use crate::linux::user::IdMap;
 use crate::{Error, Kind, Result};
 
@@ -34,14 +34,12 @@ impl Export<'_> {
             Step::Groups(groups) => drop(self.user.insert("additionalGids".into(), json!(groups))),
             Step::Gid(gid) => drop(self.user.insert("gid".into(), json!(gid))),
             Step::Uid(uid) => drop(self.user.insert("uid".into(), json!(uid))),
-            Step::Rlimit {
+            Step::Rlimit(Rlimit {
                 resource,
                 soft,
                 hard,
-            } => {
-                let all = Resource::ALL.into_iter();
-                let name = all.map(|it| (it.number(), it)).find(|it| it.0 == *resource);
-                let name = name.map_or_else(|| resource.to_string(), |(_, it)| it.to_string());
+            }) => {
+                let name = resource.to_string();
                 self.rlimits
                     .push(json!({ "type": name, "soft": soft, "hard": hard }));
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::flat::{Op, Record};
 use super::step::{Propagation, Source, Step};
+use crate::linux::namespace::NamespaceKind;
 use crate::{Error, Kind, Result};
 
 /// Gives `put` the record of `step`.
@@ -43,6 +44,18 @@ pub(super) fn compile(step: &Step, put: impl FnOnce(&Record<'_>)) -> Result<()> 
         put(&Record {
             text: [path(Path::new(&name))?, value.as_bytes(), &[]],
             ..Record::new(Op::Kernel)
+        });
+        return Ok(());
+    }
+    if let Step::TimeNamespace {
+        monotonic,
+        boottime,
+    } = step
+    {
+        let clocks = format!("monotonic {monotonic} 0\nboottime {boottime} 0\n");
+        put(&Record {
+            text: [clocks.as_bytes(), &[], &[]],
+            ..namespace(NamespaceKind::Time)
         });
         return Ok(());
     }
@@ -187,15 +200,21 @@ fn file_record(step: &Step) -> Option<Result<Record<'_>>> {
 
 fn process_record(step: &Step) -> Record<'_> {
     match step {
-        Step::CgroupNamespace => Record::new(Op::CgroupNamespace),
+        Step::CgroupNamespace => namespace(NamespaceKind::Cgroup),
+        Step::Join {
+            namespace: of,
+            kind,
+        } => Record {
+            handle: of.0,
+            ..namespace(*kind)
+        },
         Step::Hostname(name) => text(Op::Hostname, name.as_bytes()),
         Step::Domainname(name) => text(Op::Domainname, name.as_bytes()),
         Step::Loopback => Record::new(Op::Loopback),
-        Step::Rlimit {
-            resource,
-            soft,
-            hard,
-        } => numbers(Op::Rlimit, [u64::from(*resource), *soft, *hard]),
+        Step::Rlimit(limit) => numbers(
+            Op::Rlimit,
+            [limit.resource.number().into(), limit.soft, limit.hard],
+        ),
         Step::OomScoreAdj { score, required } => numbers(
             Op::OomScoreAdj,
             [i64::from(*score) as u64, u64::from(*required), 0],
@@ -230,6 +249,10 @@ fn process_record(step: &Step) -> Record<'_> {
         // The other two functions took these; pause answers EINVAL to a record that does nothing.
         _ => Record::new(Op::Nothing),
     }
+}
+
+fn namespace(kind: NamespaceKind) -> Record<'static> {
+    numbers(Op::Namespace, [u64::from(kind.flag()), 0, 0])
 }
 
 fn text(op: Op, first: &[u8]) -> Record<'_> {

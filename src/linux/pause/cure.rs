@@ -34,7 +34,10 @@ pub(super) fn of_start(step: u32, errno: i32) -> Option<&'static str> {
         (Failure::ENTRY, libc::EMFILE) => "raise RLIMIT_NOFILE of the embedding program",
         (Failure::JOIN, libc::ESRCH) => "start the container first: it has ended",
         (Failure::CGROUP, _) => "delegate the cgroup to the user, and use a leaf of it",
-        (Failure::CLONE | Failure::JOIN | Failure::STREAMS | Failure::PLAN, libc::ENOMEM) => {
+        (Failure::CLONE, libc::ENOMEM) => {
+            "raise memory.max of the cgroup; into a PID namespace whose first process has ended nothing can be brought"
+        }
+        (Failure::JOIN | Failure::STREAMS | Failure::PLAN, libc::ENOMEM) => {
             "raise memory.max of the pod's cgroup"
         }
         _ => return general(errno),
@@ -79,6 +82,13 @@ pub(super) fn of_step(step: &Step, errno: i32) -> Option<&'static str> {
             "choose an id that the pod's user namespace has, or run as root"
         }
         (Step::Rlimit { .. }, EPERM) => "raise the hard limit of the embedding program",
+        (Step::Join { .. }, EPERM) => {
+            "run as root, or join the user namespace that owns it too: Namespace::owner"
+        }
+        (Step::Join { .. }, EINVAL) => {
+            "join a user namespace that the caller is not in, a PID namespace below the caller's own"
+        }
+        (Step::TimeNamespace { .. }, libc::ERANGE) => "choose clocks that are not below 0",
         (Step::OomScoreAdj { .. }, EPERM | EACCES) => "give the program CAP_SYS_RESOURCE",
         (Step::Device { .. }, EPERM) => "run as root, outside of a user namespace",
         _ => return general(errno),

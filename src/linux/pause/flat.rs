@@ -90,7 +90,7 @@ operations! {
     Owner,
     Kernel,
     Chdir,
-    CgroupNamespace,
+    Namespace,
     Hostname,
     Domainname,
     Loopback,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use crate::linux::mount::{Attributes, Propagation};
+use crate::linux::namespace::NamespaceKind;
+use crate::linux::rlimit::Rlimit;
 use crate::linux::seccomp::Filter;
 
 /// A descriptor handed over with a plan; see [`Plan::hand_over`](super::Plan::hand_over).
@@ -158,21 +160,30 @@ pub enum Step {
     Chdir(PathBuf),
     /// A cgroup namespace whose root is the cgroup the process is in.
     CgroupNamespace,
+    /// A time namespace for the processes that are started from now on, with clocks that many seconds ahead of (or behind)
+    /// those outside. Linux 5.6.
+    TimeNamespace {
+        /// `CLOCK_MONOTONIC`
+        monotonic: i64,
+        /// `CLOCK_BOOTTIME`
+        boottime: i64,
+    },
+    /// Enters a namespace that is there already, `setns(2)`; of a PID namespace, the processes that are started from now on. After a
+    /// mount namespace paths are those of its root.
+    Join {
+        /// A descriptor of it.
+        namespace: Handle,
+        /// Which kind it is.
+        kind: NamespaceKind,
+    },
     /// Names the UTS namespace.
     Hostname(String),
     /// Its NIS domain name.
     Domainname(String),
     /// Brings `lo` up.
     Loopback,
-    /// A resource limit, by its `RLIMIT_*` number.
-    Rlimit {
-        /// Which.
-        resource: u32,
-        /// Soft limit.
-        soft: u64,
-        /// Hard limit.
-        hard: u64,
-    },
+    /// A resource limit.
+    Rlimit(Rlimit),
     /// Sets `oom_score_adj`, through the host's `/proc`. Before [`Step::Pivot`].
     OomScoreAdj {
         /// -1000 to 1000.
@@ -379,19 +390,18 @@ impl Step {
             Step::Sysctl { name, value } => write!(f, "set the sysctl {name} to {value}"),
             Step::Chdir(path) => write!(f, "change to the working directory {}", path.display()),
             Step::CgroupNamespace => write!(f, "make a cgroup namespace"),
+            Step::TimeNamespace {
+                monotonic,
+                boottime,
+            } => write!(
+                f,
+                "make a time namespace with the clocks monotonic {monotonic:+} s, boottime {boottime:+} s"
+            ),
+            Step::Join { kind, .. } => write!(f, "join the {kind} namespace"),
             Step::Hostname(name) => write!(f, "set the host name to {name}"),
             Step::Domainname(name) => write!(f, "set the domain name to {name}"),
             Step::Loopback => write!(f, "bring up the interface lo"),
-            Step::Rlimit {
-                resource,
-                soft,
-                hard,
-            } => {
-                write!(
-                    f,
-                    "set the resource limit {resource} to {soft}, at most {hard}"
-                )
-            }
+            Step::Rlimit(limit) => write!(f, "set the resource limit {limit}"),
             Step::OomScoreAdj { score, required } => {
                 write!(
                     f,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit};
-
 use crate::linux::cgroup::{
     Bound, CPU_MAX, CPU_WEIGHT, Controller, Controllers, CpuMax, Limits, MEMORY_HIGH, MEMORY_MAX,
     MEMORY_MIN, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
 };
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::Step;
+use crate::linux::rlimit::{Resource, Rlimit};
 use crate::model::cgroup_values::{
     CgroupHost, CgroupRules, CgroupValues, container_values, pod_values,
 };
@@ -47,26 +46,45 @@ pub(crate) fn container(pod: &Pod, container: &Container, controllers: Controlle
     })
 }
 
-/// Most descriptors a process may raise its limit to, as service managers have it.
-const DESCRIPTORS_MAX: u64 = 524_288;
-/// How many it has without raising it: `select(2)` can do no more.
-const DESCRIPTORS: u64 = 1024;
+const MIB: u64 = 1 << 20;
 
-/// What a process would otherwise have from the program that runs the Node: its nice value, its processors, its limit of
-/// descriptors.
+/// Soft and hard limits of a process below a kubelet with containerd. Neither says any, so they are those of containerd's service,
+/// which are systemd's and the kernel's own, except that nobody limits processes and core files.
+const LIMITS: [(Resource, u64, u64); 14] = [
+    (Resource::Cpu, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Fsize, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Data, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Stack, 8 * MIB, Rlimit::INFINITY),
+    (Resource::Core, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Nproc, Rlimit::INFINITY, Rlimit::INFINITY),
+    // `select(2)` can do no more than the soft one.
+    (Resource::Nofile, 1024, 524_288),
+    (Resource::Memlock, 8 * MIB, 8 * MIB),
+    (Resource::As, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Sigpending, Rlimit::INFINITY, Rlimit::INFINITY),
+    (Resource::Msgqueue, 819_200, 819_200),
+    (Resource::Nice, 0, 0),
+    (Resource::Rtprio, 0, 0),
+    (Resource::Rttime, Rlimit::INFINITY, Rlimit::INFINITY),
+];
+
+/// What a process would otherwise have from the program that runs the Node: its nice value, its processors, its limits. None is raised
+/// above that program's hard one, which would take CAP_SYS_RESOURCE and whoever set it would not want.
 pub(crate) fn process(plan: &mut Plan, in_user_namespace: bool) {
-    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(DESCRIPTORS, |(_, hard)| hard);
-    let hard = hard.min(DESCRIPTORS_MAX);
     plan.push(Step::AllProcessors);
     if !in_user_namespace {
         // An ordinary user cannot take back what made the program nicer.
         plan.push(Step::Nice(0));
     }
-    plan.push(Step::Rlimit {
-        resource: Resource::RLIMIT_NOFILE as u32,
-        soft: hard.min(DESCRIPTORS),
-        hard,
-    });
+    plan.extend(LIMITS.map(|(resource, soft, hard)| {
+        let hard = Rlimit::own(resource).map_or(hard, |own| own.hard.min(hard));
+        let soft = soft.min(hard);
+        Step::Rlimit(Rlimit {
+            resource,
+            soft,
+            hard,
+        })
+    }));
 }
 
 fn names(asked: &ResourceRequirements, resource: &str) -> bool {

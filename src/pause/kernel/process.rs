@@ -76,7 +76,6 @@ pub fn reap() -> Option<(i32, i32)> {
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 pub const CLONE_NEWPID: u32 = 0x2000_0000;
-pub const CLONE_NEWCGROUP: u32 = 0x0200_0000;
 
 /// Forks, with a copy of our memory. `None` in the child.
 pub fn fork(namespaces: u32, cgroup: Option<i32>) -> Result<Option<(i32, Fd)>> {

@@ -8,6 +8,7 @@ use podlife::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Namespaces, Plan, Propagation, Source, Step,
 };
 use podlife::linux::pause::{Key, Start};
+use podlife::linux::rlimit::{Resource, Rlimit};
 use podlife::linux::seccomp::{Action, Profile};
 
 use crate::nobody;
@@ -396,13 +397,9 @@ fn limits_and_the_score_of_the_oom_killer_are_set() {
             required: false,
         },
     ]);
-    const NOFILE: u32 = 7; // RLIMIT_NOFILE
-    plan.push(Step::Rlimit {
-        resource: NOFILE,
-        soft: 77,
-        hard: 99,
-    });
-    plan.push(Step::Umask(0o77))
+    let limit = Rlimit::new(Resource::Nofile, 77, 99).unwrap();
+    plan.push(Step::Rlimit(limit))
+        .push(Step::Umask(0o77))
         .push(Step::Nice(5))
         .push(Step::AllProcessors);
     let text = run(
