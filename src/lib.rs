@@ -41,6 +41,7 @@
 //! | feature | what | by default |
 //! |---|---|---|
 //! | `yaml` | manifests as YAML; JSON is always read | yes |
+//! | `tls` | probes and hooks over https: `rustls` with `ring`, which needs a C compiler | no: it brings nine crates |
 //! | `oci` | plans to and from bundles of the OCI runtime specification: `linux::oci` | no: it brings two dozen crates |
 //! | `k8s-openapi` | conversions to and from the types of that crate | no |
 //!

@@ -165,7 +165,7 @@ pub enum ResizeStep {
 }
 
 /// A lifecycle hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Hook {
     /// After the start; the container is not ready, and no later one starts, before it has ended.
     PostStart,
@@ -293,6 +293,8 @@ pub enum ContainerChange {
     Killed,
     /// `Unhealthy`: a run of a probe failed. The driver has its text.
     Unhealthy(ProbeKind),
+    /// `Unhealthy`: a run of a probe could not be made, so it says nothing. The driver has its text.
+    ProbeErrored(ProbeKind),
     /// A probe's published result changed.
     Probed(ProbeKind, bool),
     /// `FailedPostStartHook`, `FailedPreStopHook`.

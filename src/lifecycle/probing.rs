@@ -192,8 +192,10 @@ impl PodMachine {
         } else {
             self.timers.arm(timer(index, kind), prober.next.max(now));
         }
-        if success == Some(false) {
-            self.tell(index, ContainerChange::Unhealthy(kind));
+        match success {
+            Some(true) => {}
+            Some(false) => self.tell(index, ContainerChange::Unhealthy(kind)),
+            None => self.tell(index, ContainerChange::ProbeErrored(kind)),
         }
         if changed {
             self.published(index, kind);

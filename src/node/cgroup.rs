@@ -126,11 +126,16 @@ impl Resident {
         self.cgroup(host).ok()??.child(self.exec_name(key)).ok()
     }
 
-    /// If a child of the process is still in it, it goes with the container.
-    pub(super) fn remove_exec_cgroup(&self, host: &Host, key: Key) {
-        if let Some(cgroup) = self.exec_cgroup(host, key) {
-            let _ = cgroup.remove();
-        }
+    /// And those of earlier ones in which something still lived then. If a child of a process lives on, it goes with the
+    /// container.
+    pub(super) fn remove_exec_cgroup(&mut self, host: &Host, key: Key) {
+        self.stale.push(key);
+        let stale = std::mem::take(&mut self.stale).into_iter();
+        let is_there = |key: &Key| {
+            let cgroup = self.exec_cgroup(host, *key);
+            cgroup.is_some_and(|cgroup| cgroup.remove().is_err())
+        };
+        self.stale = stale.filter(is_there).collect();
     }
 
     /// Ends whatever is in the cgroups of a dead attempt, and removes them.

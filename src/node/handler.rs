@@ -7,9 +7,10 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use super::event::EventKind;
 use super::host::{Due, Host};
 use super::lower::Inside;
-use super::probes::http::Get;
+use super::probes::http::Use;
 use super::probes::talk::Talk;
 use super::probes::{Verdict, target};
 use super::resident::{Resident, spec_of};
@@ -54,18 +55,18 @@ impl Resident {
                 purpose,
                 doing,
             },
-            Err(why) => {
+            Err(verdict) => {
                 let work = Work {
                     container,
                     purpose,
                     doing: Doing::Sleep,
                 };
-                return Some(self.judge(&work, &Verdict::Unknown(why)));
+                return Some(self.judge(host, &work, &verdict));
             }
         };
         self.work.insert(id, work);
         self.ask_socket(host, id)
-            .map(|(work, verdict)| self.judge(&work, &verdict))
+            .map(|(work, verdict)| self.judge(host, &work, &verdict))
     }
 
     fn doing(
@@ -75,23 +76,22 @@ impl Resident {
         (container, attempt): (ContainerIndex, u32),
         spec: &Container,
         purpose: Purpose,
-    ) -> Result<Doing, String> {
+    ) -> Result<Doing, Verdict> {
         let ip = self.machine.status().pod_ip.clone();
         match handler(spec, purpose) {
             Handler::Exec(action) => {
                 let argv = expand_literal(&action.command, &spec.env);
                 let exec = self.begin_exec(host, id, container, attempt, &argv);
-                exec.map(Doing::Exec).map_err(|error| error.to_string())
+                exec.map(Doing::Exec)
+                    .map_err(|error| Verdict::Unknown(error.to_string()))
             }
             Handler::Http(action) => {
-                let request = target::http(action, spec, ip.as_deref())?;
-                let address = target::address(&request.host, request.port)?;
-                let get = Get::new(request);
-                let talk = match purpose {
-                    Purpose::Hook(_) => Talk::Call(get),
-                    Purpose::Probe(_) => Talk::Get(get),
+                let use_ = match purpose {
+                    Purpose::Hook(_) => Use::Hook,
+                    Purpose::Probe(_) => Use::Probe,
                 };
-                Ok(Doing::Net(Net::new(address, talk)))
+                let (address, get) = target::http(use_, action, spec, ip.as_deref())?;
+                Ok(Doing::Net(Net::new(address, Talk::Get(Box::new(get)))))
             }
             Handler::Tcp(action) => Ok(Doing::Net(Net::new(
                 target::tcp(action, spec, ip.as_deref())?,
@@ -105,7 +105,9 @@ impl Resident {
                 host.schedule(Clock::mono() + span, Due::Work(self.id, id));
                 Ok(Doing::Sleep)
             }
-            Handler::None => Err("it names no handler that is supported".into()),
+            Handler::None => Err(Verdict::Unknown(
+                "it names no handler that is supported".into(),
+            )),
         }
     }
 
@@ -219,7 +221,7 @@ impl Resident {
             .map(|(id, _)| *id);
         if let Some(id) = id {
             let ended = self.begin_net(host, id, socket);
-            self.answer(id, ended);
+            self.answer(host, id, ended);
         }
     }
 
@@ -234,11 +236,11 @@ impl Resident {
             Some(Doing::Sleep) | None => Progress::Wait,
         };
         let ended = self.progressed(host, id, progress);
-        self.answer(id, ended);
+        self.answer(host, id, ended);
     }
 
     /// Its time has come: only a hook that sleeps waits for one.
-    pub(super) fn work_due(&mut self, id: WorkId) {
+    pub(super) fn work_due(&mut self, host: &mut Host, id: WorkId) {
         if matches!(
             self.work.get(&id),
             Some(Work {
@@ -247,7 +249,7 @@ impl Resident {
             })
         ) {
             let ended = self.work.remove(&id).map(|work| (work, Verdict::Success));
-            self.answer(id, ended);
+            self.answer(host, id, ended);
         }
     }
 
@@ -255,20 +257,28 @@ impl Resident {
     pub(super) fn exec_failed(&mut self, host: &mut Host, key: Key, failure: pause::Failure) {
         self.exec_over(host, key);
         self.session_failed(key, failure);
-        self.exec_ended(host, key, |exec| Verdict::Unknown(exec.explain(failure)));
+        self.exec_ended(host, key, |_, exec| Verdict::Unknown(exec.explain(failure)));
     }
 
     /// A process in a container ended.
     pub(super) fn exec_exited(&mut self, host: &mut Host, key: Key, exit: Exit) {
         self.exec_over(host, key);
         self.finish_sessions(key, |_| End::Exit(exit));
-        self.exec_ended(host, key, |exec| match exit.code() {
-            0 => Verdict::Success,
-            _ => Verdict::Failure(exec.text()),
+        self.exec_ended(host, key, |work, exec| match (exit.code(), work) {
+            (0, _) => Verdict::Success,
+            (_, Purpose::Probe(_)) => Verdict::Failure(exec.text()),
+            (code, Purpose::Hook(_)) => {
+                Verdict::Failure(exec.told(&format!("command exited with {code}")))
+            }
         });
     }
 
-    fn exec_ended(&mut self, host: &mut Host, key: Key, how: impl FnOnce(&Exec) -> Verdict) {
+    fn exec_ended(
+        &mut self,
+        host: &mut Host,
+        key: Key,
+        how: impl FnOnce(Purpose, &Exec) -> Verdict,
+    ) {
         let is_it = |work: &Work| matches!(&work.doing, Doing::Exec(exec) if exec.key == key);
         let id = self
             .work
@@ -283,9 +293,9 @@ impl Resident {
         };
         // All that it printed before its end is in the pipe; what its own children may add later is not waited for.
         exec.output.read(host);
-        let verdict = how(exec);
+        let verdict = how(work.purpose, exec);
         exec.output.close(host);
-        self.answer(id, Some((work, verdict)));
+        self.answer(host, id, Some((work, verdict)));
     }
 
     /// Nobody waits for it any more.
@@ -293,36 +303,46 @@ impl Resident {
         let Some(mut work) = self.work.remove(&id) else {
             return;
         };
-        work.close(host);
-        if let Doing::Exec(exec) = &work.doing {
-            self.kill_exec(host, exec.key);
-            if let Purpose::Probe(probe) = work.purpose {
-                self.unhealthy
-                    .insert((work.container, probe), "command timed out".into());
+        let why = match &mut work.doing {
+            Doing::Exec(exec) => {
+                self.kill_exec(host, exec.key);
+                exec.output.read(host);
+                Some(exec.told("command timed out"))
             }
-        } else if let (Purpose::Probe(probe), Doing::Net(net)) = (work.purpose, &work.doing) {
-            self.unhealthy
-                .insert((work.container, probe), net.timed_out().into());
+            Doing::Net(net) => Some(net.timed_out()),
+            Doing::Sleep => None,
+        };
+        work.close(host);
+        if let Some(why) = why {
+            self.remember(&work, &why);
         }
     }
 
-    fn answer(&mut self, id: WorkId, ended: Option<(Work, Verdict)>) {
+    fn answer(&mut self, host: &mut Host, id: WorkId, ended: Option<(Work, Verdict)>) {
         let Some((work, verdict)) = ended else { return };
-        let outcome = self.judge(&work, &verdict);
+        let outcome = self.judge(host, &work, &verdict);
         self.tell(Input::Done(id.0, outcome));
     }
 
-    /// What it means to the machine; what a probe said is kept for the event that tells of it.
-    fn judge(&mut self, work: &Work, verdict: &Verdict) -> Outcome {
-        if let (
-            Purpose::Probe(probe),
-            Verdict::Failure(why) | Verdict::Warning(why) | Verdict::Unknown(why),
-        ) = (work.purpose, verdict)
-        {
-            self.unhealthy
-                .insert((work.container, probe), Arc::from(why.as_str()));
+    /// What it means to the machine.
+    fn judge(&mut self, host: &mut Host, work: &Work, verdict: &Verdict) -> Outcome {
+        match verdict {
+            Verdict::Success => {}
+            Verdict::Warning(why) | Verdict::Failure(why) | Verdict::Unknown(why) => {
+                self.remember(work, why);
+            }
+        }
+        if let (Purpose::Hook(_), Verdict::Warning(why)) = (work.purpose, verdict) {
+            let kind = EventKind::LifecycleHTTPFallback(why.as_str().into());
+            host.tell(self.id, &self.name, kind);
         }
         work.outcome(verdict)
+    }
+
+    /// For the event that tells of it.
+    fn remember(&mut self, work: &Work, why: &str) {
+        self.said
+            .insert((work.container, work.purpose), Arc::from(why));
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::event::{ContainerEvent, EventKind, StoreEvent};
 use super::host::Host;
 use super::resident::Resident;
+use super::work::Purpose;
 use crate::lifecycle::{
     AttemptState, Change, ContainerChange, ContainerIndex, Exit, SandboxChange,
 };
@@ -72,7 +73,12 @@ impl Resident {
                 self.waiting_message(&site.name)
             }
             ContainerChange::Exited => self.exit(index, attempt).map(how_it_ended),
-            ContainerChange::Unhealthy(probe) => self.unhealthy.get(&(index, probe)).cloned(),
+            ContainerChange::Unhealthy(probe) | ContainerChange::ProbeErrored(probe) => {
+                self.said.get(&(index, Purpose::Probe(probe))).cloned()
+            }
+            ContainerChange::HookFailed(hook) => {
+                self.said.get(&(index, Purpose::Hook(hook))).cloned()
+            }
             _ => None,
         };
         let exit_code = match change {

@@ -11,12 +11,11 @@ use super::sandbox::Sandbox;
 use super::session::{Forward, Held, Kin};
 use super::store::{PodFiles, Saving};
 use super::users::View;
-use super::work::{Work, WorkId};
+use super::work::{Purpose, Work, WorkId};
 use super::{PodId, PodName};
 use crate::lifecycle::history::History;
 use crate::lifecycle::{
-    ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, ProbeKind,
-    Ticket,
+    ContainerIndex, Failure, Input, Output as Asked, Persisted, PodMachine, PodOptions, Ticket,
 };
 use crate::linux::Clock;
 use crate::linux::cgroup::Enforcement;
@@ -47,12 +46,14 @@ pub(super) struct Resident {
     pub(super) forwards: BTreeMap<u32, Forward>,
     /// Processes in its containers, where they have no cgroup.
     pub(super) kin: BTreeMap<Key, Kin>,
+    /// Those whose cgroup was not empty when they ended.
+    pub(super) stale: Vec<Key>,
     /// Numbers for processes inside containers; never used twice while pause remembers.
     pub(super) execs: u32,
     /// Numbers for what pause answers.
     pub(super) tickets: u32,
-    /// What a failed probe said last.
-    pub(super) unhealthy: BTreeMap<(ContainerIndex, ProbeKind), Arc<str>>,
+    /// What a failed probe or hook said last.
+    pub(super) said: BTreeMap<(ContainerIndex, Purpose), Arc<str>>,
     /// Why the sandbox could not be made.
     pub(super) sandbox_error: Option<EventKind>,
     /// For which sandbox, and which state of all objects, the files of volumes were written.
@@ -116,9 +117,10 @@ impl Resident {
             sessions: BTreeMap::new(),
             forwards: BTreeMap::new(),
             kin: BTreeMap::new(),
+            stale: Vec::new(),
             execs: 0,
             tickets: 0,
-            unhealthy: BTreeMap::new(),
+            said: BTreeMap::new(),
             sandbox_error: None,
             filled: None,
             degraded: BTreeSet::new(),

@@ -123,7 +123,7 @@ impl Node {
                     resident.deadline = None;
                     resident.tell(Input::Tick);
                 }
-                Due::Work(_, work) => resident.work_due(work),
+                Due::Work(_, work) => resident.work_due(&mut self.host, work),
                 Due::Drained(_) => resident.drained(&self.host),
                 Due::Teardown(_) => resident.tear_down_again(&mut self.host),
                 Due::Manifests | Due::Drain => {}

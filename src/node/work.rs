@@ -9,8 +9,8 @@ use nix::libc;
 
 use super::PodId;
 use super::host::{Host, Watched};
-use super::probes::talk::{Step, Talk};
-use super::probes::{Verdict, tcp};
+use super::probes::talk::Talk;
+use super::probes::{Step, Verdict, tcp};
 use crate::lifecycle::{ContainerIndex, Failure, Finding, Hook, Outcome, ProbeKind, Ticket};
 use crate::linux::pause::plan::Step as PlanStep;
 use crate::linux::pause::{self, Key, Plan};
@@ -29,7 +29,7 @@ pub(super) struct Work {
 }
 
 /// What it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Probe(ProbeKind),
     Hook(Hook),
@@ -61,6 +61,14 @@ impl Exec {
         String::from_utf8_lossy(&self.output.bytes)
             .trim_end()
             .to_owned()
+    }
+
+    /// How it ended, with what it printed.
+    pub(super) fn told(&self, end: &str) -> String {
+        match self.text() {
+            text if text.is_empty() => end.to_owned(),
+            text => format!("{end}: {text}"),
+        }
     }
 
     /// Why it could not be started.

@@ -13,6 +13,8 @@ mod describe;
 mod ending;
 mod failing;
 mod handle;
+mod hostile;
+mod https;
 mod images;
 mod init;
 mod job;

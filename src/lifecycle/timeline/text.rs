@@ -93,6 +93,9 @@ fn write_change(
         ContainerChange::Killing(why) => write!(f, "is to end: {}", reason(why)),
         ContainerChange::Killed => f.write_str("its grace period is over"),
         ContainerChange::Unhealthy(probe) => write!(f, "{} probe failed", name(probe)),
+        ContainerChange::ProbeErrored(probe) => {
+            write!(f, "{} probe could not be made", name(probe))
+        }
         ContainerChange::Probed(probe, true) => write!(f, "{} probe: success", name(probe)),
         ContainerChange::Probed(probe, false) => write!(f, "{} probe: failure", name(probe)),
         ContainerChange::HookFailed(Hook::PostStart) => f.write_str("postStart hook failed"),

@@ -86,6 +86,8 @@ pub enum EventKind {
     FailedManifest(Arc<str>),
     /// A container.
     Container(ContainerEvent),
+    /// A hook that was to be asked over https was asked without TLS, as its server speaks none; the text is the kubelet's.
+    LifecycleHTTPFallback(Arc<str>),
     /// Its resources changed; the text is the kubelet's, with the resources as JSON.
     Resize(ResizeChange, Arc<str>),
     /// The pod is being ended.

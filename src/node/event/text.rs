@@ -15,6 +15,7 @@ impl Event {
             EventKind::Sandbox(SandboxChange::Failed, _)
             | EventKind::FailedMount(_)
             | EventKind::FailedManifest(_)
+            | EventKind::LifecycleHTTPFallback(_)
             | EventKind::Resize(
                 ResizeChange::Infeasible | ResizeChange::Deferred | ResizeChange::Error,
                 _,
@@ -39,6 +40,7 @@ impl Event {
             EventKind::Sandbox(SandboxChange::Stopped, _) => "SandboxStopped",
             EventKind::FailedMount(_) => "FailedMount",
             EventKind::FailedManifest(_) => "FailedManifest",
+            EventKind::LifecycleHTTPFallback(_) => "LifecycleHTTPFallback",
             EventKind::Container(event) => event.reason(),
             EventKind::Resize(ResizeChange::Infeasible, _) => "ResizeInfeasible",
             EventKind::Resize(ResizeChange::Deferred, _) => "ResizeDeferred",
@@ -74,7 +76,9 @@ impl Event {
                 write!(f, "{type_} is {}", if *status { "True" } else { "False" })
             }
             EventKind::Sandbox(change, why) => write_sandbox(f, *change, why.as_deref()),
-            EventKind::FailedMount(why) | EventKind::FailedManifest(why) => f.write_str(why),
+            EventKind::FailedMount(why)
+            | EventKind::FailedManifest(why)
+            | EventKind::LifecycleHTTPFallback(why) => f.write_str(why),
             EventKind::Container(event) => event.write_message(f, self),
             EventKind::Resize(_, text) => f.write_str(text),
             EventKind::Terminating(cause) => f.write_str(match cause {
@@ -114,6 +118,7 @@ impl ContainerEvent {
             | ContainerChange::Lost
             | ContainerChange::BackOff(_)
             | ContainerChange::Unhealthy(_)
+            | ContainerChange::ProbeErrored(_)
             | ContainerChange::HookFailed(_)
             | ContainerChange::Stray => EventType::Warning,
             _ => EventType::Normal,
@@ -131,7 +136,7 @@ impl ContainerEvent {
             ContainerChange::Lost => "Lost",
             ContainerChange::Killing(_) => "Killing",
             ContainerChange::Killed => "Killed",
-            ContainerChange::Unhealthy(_) => "Unhealthy",
+            ContainerChange::Unhealthy(_) | ContainerChange::ProbeErrored(_) => "Unhealthy",
             ContainerChange::Probed(..) => "Probed",
             ContainerChange::HookFailed(Hook::PostStart) => "FailedPostStartHook",
             ContainerChange::HookFailed(Hook::PreStop) => "FailedPreStopHook",
@@ -171,6 +176,14 @@ impl ContainerEvent {
                 write!(
                     f,
                     "{} probe failed: {}",
+                    probe_name(probe),
+                    self.detail.as_deref().unwrap_or_default()
+                )
+            }
+            ContainerChange::ProbeErrored(probe) => {
+                write!(
+                    f,
+                    "{} probe errored and resulted in unknown state: {}",
                     probe_name(probe),
                     self.detail.as_deref().unwrap_or_default()
                 )

@@ -69,6 +69,7 @@ impl Event {
             | EventKind::Condition(..)
             | EventKind::FailedMount(_)
             | EventKind::FailedManifest(_)
+            | EventKind::LifecycleHTTPFallback(_)
             | EventKind::Resize(..)
             | EventKind::Degraded(_)
             | EventKind::Store(_)

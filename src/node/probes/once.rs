@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::http::Get;
-use super::talk::{Step, Talk};
-use super::{Verdict, target, tcp};
+use super::http::Use;
+use super::talk::Talk;
+use super::{Step, Verdict, target, tcp};
 use crate::linux::Clock;
 use crate::linux::reactor::Interest;
 use crate::model::probe_target::ProbeVerdict;
@@ -51,25 +51,22 @@ pub fn probe(probe: &Probe, container: &Container, address: IpAddr) -> Probed {
     let deadline = Clock::mono() + Duration::from_secs(seconds);
     match begin(probe, container, &address.to_string()) {
         Ok((address, talk)) => converse(address, talk, deadline),
-        Err(why) => Probed {
-            verdict: ProbeVerdict::Unknown,
-            output: why,
-        },
+        Err(verdict) => probed(verdict, String::new()),
     }
 }
 
-fn begin(probe: &Probe, container: &Container, ip: &str) -> Result<(SocketAddr, Talk), String> {
+fn begin(probe: &Probe, container: &Container, ip: &str) -> Result<(SocketAddr, Talk), Verdict> {
     if let Some(action) = &probe.http_get {
-        let request = target::http(action, container, Some(ip))?;
-        let address = target::address(&request.host, request.port)?;
-        Ok((address, Talk::Get(Get::new(request))))
+        let (address, get) = target::http(Use::Probe, action, container, Some(ip))?;
+        Ok((address, Talk::Get(Box::new(get))))
     } else if let Some(action) = &probe.tcp_socket {
         Ok((target::tcp(action, container, Some(ip))?, Talk::Nothing))
     } else if let Some(action) = &probe.grpc {
         let (address, check) = target::grpc(action, Some(ip))?;
         Ok((address, Talk::Check(check)))
     } else {
-        Err("it names no handler that goes over the network".into())
+        let why = "it names no handler that goes over the network";
+        Err(Verdict::Unknown(why.into()))
     }
 }
 
@@ -90,14 +87,18 @@ fn converse(mut address: SocketAddr, mut talk: Talk, deadline: Mono) -> Probed {
             Some(Step::Done(verdict)) => verdict,
             Some(Step::Wait(_)) | None => Verdict::Failure(talk.timed_out(address)),
         };
-        let (verdict, output) = match verdict {
-            Verdict::Success => (ProbeVerdict::Success, talk.body()),
-            Verdict::Warning(why) => (ProbeVerdict::Warning, why),
-            Verdict::Failure(why) => (ProbeVerdict::Failure, why),
-            Verdict::Unknown(why) => (ProbeVerdict::Unknown, why),
-        };
-        return Probed { verdict, output };
+        return probed(verdict, talk.body());
     }
+}
+
+fn probed(verdict: Verdict, body: String) -> Probed {
+    let (verdict, output) = match verdict {
+        Verdict::Success => (ProbeVerdict::Success, body),
+        Verdict::Warning(why) => (ProbeVerdict::Warning, why),
+        Verdict::Failure(why) => (ProbeVerdict::Failure, why),
+        Verdict::Unknown(why) => (ProbeVerdict::Unknown, why),
+    };
+    Probed { verdict, output }
 }
 
 fn connected(address: SocketAddr, deadline: Mono) -> Result<OwnedFd, Errno> {

@@ -7,12 +7,10 @@ mod frame;
 mod header;
 mod huffman;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 
-use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
-
-use super::Verdict;
+use super::stream::{Stop, Stream, Wire};
+use super::{Step, Verdict};
 use crate::linux::reactor::Interest;
 use frame::{ACK, END_HEADERS, END_STREAM, Frame, Kind};
 
@@ -23,8 +21,6 @@ const SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 const STREAM: u32 = 1;
 /// An answer has a few bytes; more than this is not one.
 const ANSWER_MAX: usize = 64 << 10;
-/// So much is read in one go.
-const PIECE: usize = 16 << 10;
 
 /// A health check under way, on a socket that is connected.
 #[derive(Debug)]
@@ -36,15 +32,6 @@ pub(crate) struct Check {
     ends: bool,
     headers: Vec<(String, String)>,
     message: Vec<u8>,
-}
-
-/// What a step came to.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Step {
-    /// Call again when the socket is ready for this.
-    Wait(Interest),
-    /// Finished.
-    Done(Verdict),
 }
 
 /// The answer was not one.
@@ -88,40 +75,28 @@ impl Check {
 
     /// Sends and receives what is possible without blocking: at most 16 KiB are read in one step.
     pub(crate) fn step(&mut self, socket: impl AsFd) -> Step {
-        match self.exchange(socket.as_fd()) {
+        match self.exchange(Wire(socket.as_fd())) {
             Ok(step) => step,
-            Err(Errno::EAGAIN | Errno::EINTR) if self.unsent.is_empty() => {
-                Step::Wait(Interest::Read)
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => Step::Wait(Interest::Write),
-            Err(errno) => Step::Done(failed(errno.desc())),
+            Err(Stop::Wait(interest)) => Step::Wait(interest),
+            Err(Stop::Failed(why)) => Step::Done(failed(&why)),
+            Err(Stop::PlainHttp) => Step::Done(failed("the server speaks no gRPC")),
         }
     }
 
-    fn exchange(&mut self, socket: BorrowedFd<'_>) -> Result<Step, Errno> {
-        self.send(socket)?;
-        let mut piece = [0; PIECE];
-        let count = recv(socket.as_raw_fd(), &mut piece, MsgFlags::MSG_DONTWAIT)?;
-        if count == 0 {
+    fn exchange(&mut self, wire: Wire<'_>) -> Result<Step, Stop> {
+        Stream::Plain.send(wire, &mut self.unsent)?;
+        let piece = Stream::Plain.receive(wire)?;
+        if piece.is_empty() {
             return Ok(Step::Done(failed("the server closed the connection")));
         }
-        self.received.extend_from_slice(&piece[..count]);
-        let step = match self.read() {
-            Ok(Some(verdict)) => Step::Done(verdict),
-            Ok(None) => Step::Wait(Interest::Read),
-            Err(Nonsense(why)) => Step::Done(failed(why)),
-        };
-        self.send(socket)?;
-        Ok(step)
-    }
-
-    fn send(&mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        while !self.unsent.is_empty() {
-            let count = send(socket.as_raw_fd(), &self.unsent, flags)?;
-            self.unsent.drain(..count);
+        self.received.extend_from_slice(&piece);
+        match self.read() {
+            Ok(Some(verdict)) => return Ok(Step::Done(verdict)),
+            Ok(None) => {}
+            Err(Nonsense(why)) => return Ok(Step::Done(failed(why))),
         }
-        Ok(())
+        Stream::Plain.send(wire, &mut self.unsent)?;
+        Ok(Step::Wait(Interest::Read))
     }
 
     /// Takes in whole frames; the verdict once the stream has ended.

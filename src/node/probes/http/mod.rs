@@ -7,22 +7,20 @@ mod response;
 
 use std::os::fd::AsFd;
 
-use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
-
 use response::Response;
 
-use super::Verdict;
+use super::stream::{Stop, Stream, Wire};
+use super::{Step, Verdict};
 use crate::linux::reactor::Interest;
 
 /// After so many requests another redirect fails the probe.
 const REQUESTS_MAX: u32 = 10;
-/// So much is read in one go.
-const PIECE: usize = 16 << 10;
 
 /// Where a request goes and what it says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
+    /// TLS, or not.
+    pub(crate) https: bool,
     /// The hostname to connect to, without brackets.
     pub(crate) host: String,
     /// The port to connect to.
@@ -35,41 +33,41 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
 }
 
+/// What a GET is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Its status decides.
+    Probe,
+    /// Any answer will do, and a server that only speaks plain HTTP is asked so: the kubelet looks at no status, and asked
+    /// every hook over plain HTTP once.
+    Hook,
+}
+
 /// A GET under way.
 #[derive(Debug)]
 pub(crate) struct Get {
+    use_: Use,
     request: Request,
     requests: u32,
+    stream: Stream,
     unsent: Vec<u8>,
     response: Response,
-}
-
-/// What a step of a GET came to.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Step {
-    /// Call again when the socket is ready for this.
-    Wait(Interest),
-    /// Call again with another socket, connected to the new [`Get::request`].
-    Reconnect,
-    /// Finished: the last status, or why there is none.
-    Done(Result<u16, String>),
+    /// Why it is no longer asked over https.
+    fallback: Option<String>,
 }
 
 impl Get {
-    /// A GET whose socket is to be connected to the request's host and port.
-    pub(crate) fn new(request: Request) -> Get {
-        let unsent = request.bytes();
-        Get {
-            request,
+    /// A GET whose socket is to be connected to the request's host and port. `Err` says why it cannot be made.
+    pub(crate) fn new(use_: Use, request: Request) -> Result<Get, String> {
+        Ok(Get {
+            use_,
             requests: 1,
-            unsent,
+            stream: Stream::new(&request)?,
+            unsent: request.bytes(),
             response: Response::default(),
-        }
-    }
-
-    /// What is asked now; redirects change it.
-    pub(crate) fn request(&self) -> &Request {
-        &self.request
+            request,
+            fallback: None,
+        })
     }
 
     /// What was kept of the last answer's body.
@@ -77,49 +75,41 @@ impl Get {
         self.response.body()
     }
 
-    /// Sends and receives what is possible without blocking: at most 16 KiB are read in one step.
+    /// Sends and receives what is possible without blocking: about 16 KiB are read in one step.
     pub(crate) fn step(&mut self, socket: impl AsFd) -> Step {
-        let fd = socket.as_fd();
-        match self.send(fd).and_then(|()| self.receive(fd)) {
+        match self.exchange(Wire(socket.as_fd())) {
             Ok(step) => step,
-            Err(Errno::EAGAIN | Errno::EINTR) if self.unsent.is_empty() => {
-                Step::Wait(Interest::Read)
-            }
-            Err(Errno::EAGAIN | Errno::EINTR) => Step::Wait(Interest::Write),
-            Err(errno) => Step::Done(Err(self.failed(errno.desc()))),
+            Err(Stop::Wait(interest)) => Step::Wait(interest),
+            Err(Stop::PlainHttp) => self.fall_back(),
+            Err(Stop::Failed(why)) => self.fail(&why),
         }
     }
 
-    fn send(&mut self, socket: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
-        use std::os::fd::AsRawFd;
-        while !self.unsent.is_empty() {
-            let count = send(
-                socket.as_raw_fd(),
-                &self.unsent,
-                MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
-            )?;
-            self.unsent.drain(..count);
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, socket: std::os::fd::BorrowedFd<'_>) -> Result<Step, Errno> {
-        use std::os::fd::AsRawFd;
-        let mut piece = [0; PIECE];
-        let count = recv(socket.as_raw_fd(), &mut piece, MsgFlags::MSG_DONTWAIT)?;
-        let read = match count {
-            0 => self.response.end(),
-            count => self.response.feed(&piece[..count]),
+    fn exchange(&mut self, wire: Wire<'_>) -> Result<Step, Stop> {
+        self.stream.send(wire, &mut self.unsent)?;
+        let piece = self.stream.receive(wire)?;
+        let read = match piece.is_empty() {
+            true => self.response.end(),
+            false => self.response.feed(&piece),
         };
-        if let Err(why) = read {
-            return Ok(Step::Done(Err(self.failed(&why.to_string()))));
-        }
+        read.map_err(|why| Stop::Failed(why.to_string()))?;
         if let Some(step) = self.redirect() {
             return Ok(step);
         }
-        match (self.response.is_done(), self.response.head()) {
-            (true, Some(head)) => Ok(Step::Done(Ok(head.status))),
-            _ => Ok(Step::Wait(Interest::Read)),
+        Ok(match (self.response.is_done(), self.response.head()) {
+            (true, Some(head)) => Step::Done(self.verdict(head.status)),
+            _ => Step::Wait(Interest::Read),
+        })
+    }
+
+    fn verdict(&self, status: u16) -> Verdict {
+        match (self.use_, &self.fallback) {
+            (Use::Probe, _) => verdict(status),
+            (Use::Hook, None) => Verdict::Success,
+            (Use::Hook, Some(_)) => Verdict::Warning(format!(
+                "request to HTTPS lifecycle hook {} got HTTP response, retry with HTTP succeeded",
+                authority(&self.request.host, self.request.port)
+            )),
         }
     }
 
@@ -131,27 +121,65 @@ impl Get {
         }
         let location = Location::parse(head.location.as_deref()?, &self.request)?;
         if location.host != self.request.host {
-            return Some(Step::Done(Ok(head.status)));
+            return Some(Step::Done(self.verdict(head.status)));
         }
         if self.requests == REQUESTS_MAX {
-            return Some(Step::Done(Err(self.failed("stopped after 10 redirects"))));
+            return Some(self.fail("stopped after 10 redirects"));
         }
         self.requests += 1;
         if self.request.authority == authority(&self.request.host, self.request.port) {
             self.request.authority = authority(&location.host, location.port);
         }
+        self.request.https = location.https;
         (self.request.port, self.request.path) = (location.port, location.path);
-        self.unsent = self.request.bytes();
-        self.response = Response::default();
-        Some(Step::Reconnect)
+        Some(self.again())
     }
 
-    /// As Go's client words it.
+    /// The same hook without TLS: what is secret is not sent then.
+    fn fall_back(&mut self) -> Step {
+        let why = self.failed("http: server gave HTTP response to HTTPS client");
+        if self.use_ == Use::Probe || self.requests > 1 {
+            return Step::Done(Verdict::Failure(why));
+        }
+        self.fallback = Some(why);
+        self.request.https = false;
+        let headers = &mut self.request.headers;
+        headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+        self.again()
+    }
+
+    /// Asks what is to be asked now over a new connection.
+    fn again(&mut self) -> Step {
+        match Stream::new(&self.request) {
+            Ok(stream) => self.stream = stream,
+            Err(why) => return self.fail(&why),
+        }
+        self.unsent = self.request.bytes();
+        self.response = Response::default();
+        Step::Reconnect(self.request.port)
+    }
+
+    fn fail(&self, why: &str) -> Step {
+        Step::Done(Verdict::Failure(self.failed(why)))
+    }
+
+    /// As Go's client words it. When asking without TLS did not help either, it is said why that was tried.
     pub(crate) fn failed(&self, why: &str) -> String {
+        if let Some(first) = &self.fallback {
+            return first.clone();
+        }
         let Request {
             host, port, path, ..
         } = &self.request;
-        format!("Get \"http://{}{path}\": {why}", authority(host, *port))
+        let scheme = scheme(self.request.https);
+        format!("Get \"{scheme}://{}{path}\": {why}", authority(host, *port))
+    }
+}
+
+fn scheme(https: bool) -> &'static str {
+    match https {
+        true => "https",
+        false => "http",
     }
 }
 
@@ -188,23 +216,27 @@ pub(crate) fn verdict(status: u16) -> Verdict {
 /// Where a redirect goes.
 #[derive(Debug, PartialEq)]
 struct Location {
+    https: bool,
     host: String,
     port: u16,
     path: String,
 }
 
 impl Location {
-    /// Resolved against the request it answers. Only plain http can be followed.
+    /// Resolved against the request it answers. Only http and https can be followed.
     fn parse(text: &str, from: &Request) -> Option<Location> {
         let text = text.split('#').next().unwrap_or_default();
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Some(rest),
-            Some((scheme, _)) if !scheme.contains(['/', '?']) => return None,
-            _ => text.strip_prefix("//"),
+        let scheme = text.split_once("://");
+        let (https, rest) = match scheme.filter(|(scheme, _)| !scheme.contains(['/', '?'])) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, Some(rest)),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, Some(rest)),
+            Some(_) => return None,
+            None => (from.https, text.strip_prefix("//")),
         };
         match rest {
-            Some(rest) => Location::absolute(rest),
+            Some(rest) => Location::absolute(https, rest),
             None => Some(Location {
+                https,
                 host: from.host.clone(),
                 port: from.port,
                 path: resolve(&from.path, text),
@@ -212,7 +244,7 @@ impl Location {
         }
     }
 
-    fn absolute(text: &str) -> Option<Location> {
+    fn absolute(https: bool, text: &str) -> Option<Location> {
         let (authority, path) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = match authority
@@ -226,10 +258,12 @@ impl Location {
             },
         };
         let port = match port {
+            None | Some("") if https => 443,
             None | Some("") => 80,
             Some(port) => port.parse().ok()?,
         };
         Some(Location {
+            https,
             host: host.to_owned(),
             port,
             path: rooted(path),
@@ -267,12 +301,17 @@ mod tests {
 
     fn request(path: &str) -> Request {
         Request {
+            https: false,
             host: "127.0.0.1".into(),
             port: 8080,
             path: path.into(),
             authority: "127.0.0.1:8080".into(),
             headers: vec![("Accept".into(), "*/*".into())],
         }
+    }
+
+    fn asking(path: &str) -> Get {
+        Get::new(Use::Probe, request(path)).unwrap()
     }
 
     /// What the GET does next when the server answers so and closes.
@@ -305,10 +344,11 @@ mod tests {
             assert_eq!(!matches!(verdict, Verdict::Failure(_)), good, "{status}");
         }
         let (step, asked) = answered(
-            &mut Get::new(request("/x?y")),
+            &mut asking("/x?y"),
             "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
         );
-        assert_eq!(step, Step::Done(Ok(500)));
+        let failed = Verdict::Failure("HTTP probe failed with statuscode: 500".into());
+        assert_eq!(step, Step::Done(failed));
         assert_eq!(
             asked,
             "GET /x?y HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\nConnection: close\r\n\r\n"
@@ -317,34 +357,38 @@ mod tests {
 
     #[test]
     fn redirects_on_the_same_host_are_followed_for_ten_requests() {
-        let mut get = Get::new(request("/loop"));
+        let mut get = asking("/loop");
         let answer = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:81/loop\r\n\r\n";
         for _ in 1..REQUESTS_MAX {
-            assert_eq!(answered(&mut get, answer).0, Step::Reconnect);
+            assert_eq!(answered(&mut get, answer).0, Step::Reconnect(81));
         }
         assert_eq!(
-            (get.request().port, get.request().authority.as_str()),
+            (get.request.port, get.request.authority.as_str()),
             (81, "127.0.0.1:81")
         );
-        assert!(matches!(answered(&mut get, answer).0, Step::Done(Err(_))));
+        assert!(matches!(
+            answered(&mut get, answer).0,
+            Step::Done(Verdict::Failure(_))
+        ));
     }
 
     #[test]
     fn a_redirect_elsewhere_only_warns_and_a_given_host_header_stays() {
-        let mut get = Get::new(Request {
+        let request = Request {
             authority: "www.example.com".into(),
             ..request("/")
-        });
+        };
+        let mut get = Get::new(Use::Probe, request).unwrap();
         let (step, _) = answered(&mut get, "HTTP/1.1 301 Moved\r\nLocation: /new\r\n\r\n");
         assert_eq!(
-            (step, get.request().authority.as_str()),
-            (Step::Reconnect, "www.example.com")
+            (step, get.request.authority.as_str()),
+            (Step::Reconnect(8080), "www.example.com")
         );
         let (step, _) = answered(
             &mut get,
             "HTTP/1.1 302 Found\r\nLocation: http://0.0.0.0/fail\r\n\r\n",
         );
-        assert!(matches!(step, Step::Done(Ok(302))));
+        assert!(matches!(step, Step::Done(Verdict::Warning(_))));
     }
 
     #[test]
@@ -364,10 +408,20 @@ mod tests {
                 "{text}"
             );
         }
+        for (text, https, port) in [
+            ("https://127.0.0.1/", true, 443),
+            ("HTTP://127.0.0.1/", false, 80),
+            ("//127.0.0.1/", false, 80),
+            ("/x", false, 8080),
+        ] {
+            let location = Location::parse(text, &from).unwrap();
+            assert_eq!((location.https, location.port), (https, port), "{text}");
+        }
         let away = Location::parse("//[fd00::1]:90?x#y", &from).unwrap();
         assert_eq!(
             away,
             Location {
+                https: false,
                 host: "fd00::1".into(),
                 port: 90,
                 path: "/?x".into()
@@ -377,8 +431,8 @@ mod tests {
 
     #[test]
     fn a_server_that_hangs_up_fails_the_probe() {
-        let (step, _) = answered(&mut Get::new(request("/")), "");
-        let Step::Done(Err(why)) = step else {
+        let (step, _) = answered(&mut asking("/"), "");
+        let Step::Done(Verdict::Failure(why)) = step else {
             panic!("{step:?}")
         };
         assert_eq!(why, "Get \"http://127.0.0.1:8080/\": unexpected EOF");

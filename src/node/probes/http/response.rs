@@ -4,12 +4,15 @@
 pub(crate) const BODY_MAX: usize = 10 << 10;
 /// A longer head is an error.
 const HEAD_MAX: usize = 64 << 10;
+/// So many interim responses are passed over: Go's bound.
+const INTERIM_MAX: u32 = 5;
 
 /// A response of which some has been read.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
     /// Bytes that are not understood yet.
     input: Vec<u8>,
+    interim: u32,
     head: Option<Head>,
     body: Vec<u8>,
     framing: Framing,
@@ -34,8 +37,10 @@ enum Framing {
     Length(u64),
     /// Chunks: the size line of one comes next.
     ChunkSize,
-    /// So many bytes of a chunk are missing, its line end included.
+    /// So many bytes of a chunk are missing.
     Chunk(u64),
+    /// The line end behind a chunk is missing.
+    ChunkEnd,
     /// Nothing is missing.
     Done,
 }
@@ -47,6 +52,8 @@ pub(crate) enum Malformed {
     Head,
     #[error("server response headers exceeded {HEAD_MAX} bytes; aborted")]
     HeadTooLong,
+    #[error("net/http: too many 1xx informational responses")]
+    Interim,
     #[error("malformed chunked encoding")]
     Chunk,
     #[error("unexpected EOF")]
@@ -104,8 +111,13 @@ impl Response {
         let (head, framing) = parse_head(&text)?;
         if !(100..200).contains(&head.status) || head.status == 101 {
             (self.head, self.framing) = (Some(head), framing);
+            return Ok(true);
         }
-        Ok(true)
+        self.interim += 1;
+        match self.interim > INTERIM_MAX {
+            true => Err(Malformed::Interim),
+            false => Ok(true),
+        }
     }
 
     /// True when something was read and more may follow.
@@ -119,19 +131,19 @@ impl Response {
                     missing => Framing::Length(missing),
                 };
             }
-            Framing::ChunkSize => return self.read_chunk_size(),
+            Framing::ChunkSize | Framing::ChunkEnd => return self.read_chunk_line(),
             Framing::Chunk(missing) => {
                 self.framing = match missing - self.keep_up_to(missing) {
-                    0 => Framing::ChunkSize,
+                    0 => Framing::ChunkEnd,
                     missing => Framing::Chunk(missing),
                 };
-                return Ok(self.framing == Framing::ChunkSize);
+                return Ok(self.framing == Framing::ChunkEnd);
             }
         }
         Ok(false)
     }
 
-    fn read_chunk_size(&mut self) -> Result<bool, Malformed> {
+    fn read_chunk_line(&mut self) -> Result<bool, Malformed> {
         let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
             return match self.input.len() > 4096 {
                 true => Err(Malformed::Chunk),
@@ -140,8 +152,12 @@ impl Response {
         };
         let line: Vec<u8> = self.input.drain(..=end).collect();
         let line = str::from_utf8(&line).map_err(|_| Malformed::Chunk)?.trim();
-        if line.is_empty() {
-            return Ok(true); // the line end behind a chunk
+        if self.framing == Framing::ChunkEnd {
+            self.framing = Framing::ChunkSize;
+            return match line {
+                "" => Ok(true),
+                _ => Err(Malformed::Chunk),
+            };
         }
         let size = line.split(';').next().unwrap_or_default().trim_end();
         let size = u64::from_str_radix(size, 16).map_err(|_| Malformed::Chunk)?;
@@ -171,15 +187,13 @@ impl Response {
 
 /// Behind the empty line; bare line feeds are understood too.
 fn end_of_head(input: &[u8]) -> Option<usize> {
-    let crlf = find(input, b"\r\n\r\n").map(|at| at + 4);
-    let lf = find(input, b"\n\n").map(|at| at + 2);
-    crlf.into_iter().chain(lf).min()
-}
-
-fn find(input: &[u8], wanted: &[u8]) -> Option<usize> {
-    input
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+    let ends = input.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let mut lines = ends.map(|(at, _)| at + 1);
+    lines.find_map(|line| match &input[line..] {
+        [b'\n', ..] => Some(line + 1),
+        [b'\r', b'\n', ..] => Some(line + 2),
+        _ => None,
+    })
 }
 
 fn parse_head(text: &str) -> Result<(Head, Framing), Malformed> {
@@ -268,6 +282,8 @@ mod tests {
             read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").unwrap();
         assert_eq!(response.head().unwrap().status, 204);
         assert!(response.is_done());
+        let endless = "HTTP/1.1 102 Processing\r\n\r\n".repeat(6);
+        assert!(matches!(read(&endless), Err(Malformed::Interim)));
     }
 
     #[test]
@@ -309,6 +325,9 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text:?}");
         }
-        assert!(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").is_err());
+        for chunks in ["zz\r\n", "\r\n", "1\r\nx!\r\n"] {
+            let text = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+            assert!(read(&text).is_err(), "{text:?}");
+        }
     }
 }
