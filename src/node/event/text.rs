@@ -172,21 +172,9 @@ impl ContainerEvent {
             ContainerChange::Killed => {
                 write!(f, "Container {container} was killed after its grace period")
             }
-            ContainerChange::Unhealthy(probe) => {
-                write!(
-                    f,
-                    "{} probe failed: {}",
-                    probe_name(probe),
-                    self.detail.as_deref().unwrap_or_default()
-                )
-            }
+            ContainerChange::Unhealthy(probe) => self.write_unhealthy(f, probe, "failed"),
             ContainerChange::ProbeErrored(probe) => {
-                write!(
-                    f,
-                    "{} probe errored and resulted in unknown state: {}",
-                    probe_name(probe),
-                    self.detail.as_deref().unwrap_or_default()
-                )
+                self.write_unhealthy(f, probe, "errored and resulted in unknown state")
             }
             ContainerChange::Probed(probe, result) => {
                 write!(
@@ -233,6 +221,11 @@ impl ContainerEvent {
             ContainerChange::PullBackOff(_) => write!(f, "Back-off pulling image \"{image}\""),
             _ => write!(f, "Pulling image \"{image}\""),
         }
+    }
+
+    fn write_unhealthy(&self, f: &mut dyn Write, probe: ProbeKind, how: &str) -> fmt::Result {
+        let why = self.detail.as_deref().unwrap_or_default();
+        write!(f, "{} probe {how}: {why}", probe_name(probe))
     }
 
     fn write_error(&self, f: &mut dyn Write) -> fmt::Result {
