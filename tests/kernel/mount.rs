@@ -1,14 +1,16 @@
 //! Mounts by descriptor, in a mount namespace of the test's own thread; and paths that stay beneath a directory.
 
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use podlife::Kind;
 use podlife::linux::Process;
-use podlife::linux::mount::{Attributes, Beneath, Depth, Filesystem, Propagation, Tree, mounts};
+use podlife::linux::mount::{
+    Attributes, Beneath, Depth, Filesystem, Links, Propagation, Tree, mounts,
+};
 use podlife::linux::user::{IdMap, IdMaps};
 use podlife::namespace::{Namespace, NamespaceKind};
 
@@ -271,6 +273,60 @@ fn no_path_leads_out() {
     )
     .unwrap();
     assert!(inside.join("new/file").is_file());
+}
+
+/// A link may name the directory as the host sees it, as long as it leads nowhere else.
+#[test]
+fn absolute_links_inside_are_followed_and_no_others() {
+    let folder = Folder::new("absolute");
+    let inside = folder.0.canonicalize().unwrap().join("root");
+    let outside = folder.0.canonicalize().unwrap().join("root-other");
+    std::fs::create_dir_all(inside.join("v1/logs")).unwrap();
+    std::fs::create_dir(&outside).unwrap();
+    symlink(inside.join("v1"), inside.join("current")).unwrap();
+    symlink(inside.join("current/logs"), inside.join("v1/again")).unwrap();
+    symlink(&outside, inside.join("other")).unwrap();
+    symlink(inside.join("../root-other"), inside.join("up")).unwrap();
+    symlink(inside.join("round"), inside.join("round")).unwrap();
+
+    let found = |links: Links, path: &str| {
+        let root = Beneath::open(&inside).unwrap().links(links);
+        let file = root.look_up(path).ok()?;
+        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+    };
+    for path in ["current/logs", "current/again", "v1/again"] {
+        assert_eq!(
+            found(Links::Inside, path),
+            Some(inside.join("v1/logs")),
+            "{path}"
+        );
+        assert_eq!(found(Links::Refused, path), None, "{path}");
+    }
+    assert_eq!(
+        found(Links::Inside, "current/../current"),
+        Some(inside.join("v1"))
+    );
+    for path in [
+        "other",
+        "other/x",
+        "up",
+        "round",
+        "current/../../root-other",
+        "..",
+    ] {
+        assert_eq!(found(Links::Inside, path), None, "{path}");
+    }
+    let root = Beneath::open(&inside).unwrap().links(Links::Inside);
+    root.create_directory("current/a/b", 0o711).unwrap();
+    for made in ["v1/a", "v1/a/b"] {
+        let mode = std::fs::metadata(inside.join(made))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o711, "{made}");
+    }
+    assert!(root.create_directory("other/a", 0o711).is_err());
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }
 
 /// Somebody swaps a directory for a link to the outside, again and again, while paths through it are resolved.

@@ -1,10 +1,11 @@
 //! Paths that cannot lead out of a directory.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
 use nix::unistd::{Gid, Uid, fchownat};
 
@@ -12,6 +13,8 @@ use crate::{Error, Kind, Result};
 
 /// How often to walk again when somebody renames directories all the time.
 const TRIES: usize = 128;
+/// As many links the kernel follows too.
+const LINKS_MAX: usize = 40;
 
 /// What becomes of a path that would lead out of a [`Beneath`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,7 +22,8 @@ pub enum Links {
     /// It goes on inside, as in a `chroot(2)`: `RESOLVE_IN_ROOT`.
     #[default]
     Rooted,
-    /// It is refused; links that stay inside are followed: `RESOLVE_BENEATH`.
+    /// It is refused; links that stay inside are followed, also those that name the directory from the host's root on:
+    /// `RESOLVE_BENEATH`.
     Inside,
     /// It is refused, and so is every symbolic link: `RESOLVE_NO_SYMLINKS` too.
     Refused,
@@ -111,8 +115,8 @@ impl Beneath {
             .map_err(|errno| self.explain("open", path, errno))
     }
 
-    /// Makes the directory at `path` and those above it, where they are missing, and opens it as `O_PATH`. The mode is that of
-    /// the last, whatever the umask, if it is made; those above get 0755.
+    /// Makes the directory at `path` and those above it, where they are missing, and opens it as `O_PATH`. What is made has
+    /// this mode, whatever the umask.
     pub fn create_directory(&self, path: impl AsRef<Path>, mode: u32) -> Result<OwnedFd> {
         let path = path.as_ref();
         let names: Vec<_> = path
@@ -123,13 +127,8 @@ impl Beneath {
         let mut above = self
             .resolve(Path::new("."), OFlag::O_PATH, 0)
             .map_err(|errno| self.explain("open", path, errno))?;
-        for (index, name) in names.iter().enumerate() {
+        for name in &names {
             done.push(name);
-            let mode = if index + 1 == names.len() {
-                mode
-            } else {
-                0o755
-            };
             above = self
                 .step(&above, &done, name, mode)
                 .map_err(|errno| self.explain("make the directory", path, errno))?;
@@ -165,6 +164,51 @@ impl Beneath {
     }
 
     fn resolve(&self, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
+        match self.walk(path, flags, mode) {
+            // The kernel refuses every absolute link. Wherever this path leads, it is walked by the same rules.
+            Err(Errno::EXDEV) if self.links == Links::Inside => match self.without_links(path) {
+                Some(path) => self.walk(&path, flags, mode),
+                None => Err(Errno::EXDEV),
+            },
+            done => done,
+        }
+    }
+
+    /// The path with its links read, if none of them leads out.
+    fn without_links(&self, path: &Path) -> Option<PathBuf> {
+        let root = std::fs::read_link(format!("/proc/self/fd/{}", self.dir.as_raw_fd())).ok()?;
+        let mut plain = PathBuf::new();
+        let mut rest: Vec<_> = path.iter().rev().map(OsStr::to_owned).collect();
+        let mut links = 0;
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                plain.pop().then_some(())?;
+                continue;
+            }
+            plain.push(&name);
+            let Ok(target) = readlinkat(&self.dir, &plain) else {
+                continue;
+            };
+            links += 1;
+            let target = Path::new(&target);
+            let target = if target.is_absolute() {
+                plain.clear();
+                target.strip_prefix(&root).ok()?
+            } else {
+                plain.pop();
+                target
+            };
+            rest.extend(target.iter().rev().map(OsStr::to_owned));
+            (links <= LINKS_MAX).then_some(())?;
+        }
+        Some(if plain.as_os_str().is_empty() {
+            ".".into()
+        } else {
+            plain
+        })
+    }
+
+    fn walk(&self, path: &Path, flags: OFlag, mode: u32) -> Result<OwnedFd, Errno> {
         // The kernel refuses a mode without O_CREAT and O_TMPFILE.
         let creates = flags.intersects(OFlag::O_CREAT | OFlag::O_TMPFILE);
         let how = OpenHow::new()
@@ -184,7 +228,6 @@ impl Beneath {
 
     /// The umask is the embedder's, and `mkdir(2)` knows no set-id bits.
     fn as_wanted(&self, directory: OwnedFd, mode: u32) -> Result<OwnedFd, Errno> {
-        use std::os::fd::AsRawFd;
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
         if let Some((uid, gid)) = self.owner {
             let flags = AtFlags::AT_EMPTY_PATH;

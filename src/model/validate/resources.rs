@@ -30,6 +30,7 @@ pub(super) fn pod(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     if !own.claims.is_empty() {
         found.forbidden(at.field("claims"), "claims belong to containers");
     }
+    claims(own, spec, at, found);
     lists(own, pod_resource, at, found);
     let requests = at.field("requests");
     for (name, needed) in container_requests(spec) {

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::linux::mount::{Beneath, Links};
 use crate::{Error, Kind, Result};
@@ -44,10 +44,5 @@ pub(super) fn make_sub_path(volume: &Path, sub_path: &str, owner: Option<u32>) -
         Some(owner) => beneath.owner(owner, own.gid()),
         None => beneath,
     };
-    let mut path = PathBuf::new();
-    for part in Path::new(sub_path).components() {
-        path.push(part);
-        beneath.create_directory(&path, own.mode() & 0o7777)?;
-    }
-    beneath.look_up(sub_path)
+    beneath.create_directory(sub_path, own.mode() & 0o7777)
 }
