@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use podlife::lifecycle::history::History;
 use podlife::lifecycle::{
     Action, ContainerIndex, Exit, Finding, Input, Outcome, Output, Persisted, PodMachine,
     PodOptions, Ticket,
 };
 use podlife::model::{Pod, Valid};
 use podlife::time::{Mono, Now, Wall};
+
+/// Entries that a Node keeps of each pod unless it is told otherwise.
+const KEPT: usize = 128;
 
 /// The time this thread had a processor.
 struct CpuTime;
@@ -96,6 +100,16 @@ fn pod(containers: usize) -> Valid<Pod> {
     text.as_str().try_into().expect("a valid pod")
 }
 
+/// The same with requests and limits.
+fn with_resources(pod: &Valid<Pod>) -> Valid<Pod> {
+    let mut pod = pod.clone().edit();
+    let resources = r#"{"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}"#;
+    for container in &mut pod.spec.containers {
+        container.resources = serde_json::from_str(resources).ok();
+    }
+    pod.validate().expect("a valid pod")
+}
+
 /// A driver that does everything at once.
 struct Driver {
     machine: PodMachine,
@@ -103,6 +117,8 @@ struct Driver {
     wait: Mono,
     inputs: u64,
     probes: Vec<Ticket>,
+    /// As a Node keeps it.
+    history: Option<History>,
 }
 
 impl Driver {
@@ -118,6 +134,7 @@ impl Driver {
             wait: Mono::MAX,
             inputs: 0,
             probes: Vec::new(),
+            history: None,
         };
         driver.drain();
         driver
@@ -125,6 +142,9 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         self.inputs += 1;
+        if let Some(history) = &mut self.history {
+            history.push(self.now, input.clone());
+        }
         self.machine.handle(self.now, input);
     }
 
@@ -192,6 +212,10 @@ fn steady(c: &mut Criterion<CpuTime>) {
     group.bench_function("steady probing, inputs", |b| {
         b.iter(|| black_box(&mut driver).step())
     });
+    driver.history = Some(History::bounded(&driver.machine, KEPT));
+    group.bench_function("steady probing with a history, inputs", |b| {
+        b.iter(|| black_box(&mut driver).step())
+    });
     group.finish();
 }
 
@@ -239,17 +263,25 @@ fn fleet(c: &mut Criterion<CpuTime>) {
 }
 
 fn heap(_: &mut Criterion<CpuTime>) {
-    for containers in [1, 2, 3] {
-        let pod = pod(containers);
+    for (containers, resources) in [(1, false), (1, true), (2, true), (3, true)] {
+        let pod = match resources {
+            true => with_resources(&pod(containers)),
+            false => pod(containers),
+        };
         let before = LIVE.load(Relaxed);
-        let driver = Driver::new(pod);
+        let mut driver = Driver::new(pod);
         let bytes = LIVE.load(Relaxed) - before;
         println!(
-            "heap beside the manifest, {containers} containers: {bytes} bytes; machine itself {}",
+            "heap beside the manifest, {containers} containers, resources {resources}: {bytes} bytes; machine itself {}",
             size_of::<PodMachine>()
         );
         let record = serde_json::to_string(driver.machine.record()).map_or(0, |text| text.len());
         println!("its record as JSON: {record} bytes");
+        let before = LIVE.load(Relaxed);
+        driver.history = Some(History::bounded(&driver.machine, KEPT));
+        (0..KEPT).for_each(|_| driver.step());
+        let bytes = LIVE.load(Relaxed) - before;
+        println!("a history of {KEPT} entries: {bytes} bytes");
     }
 }
 

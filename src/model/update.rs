@@ -10,8 +10,9 @@ use super::container::{Container, ContainerRestartPolicy};
 use super::errors::{ErrorType, Errors, FieldError};
 use super::options::{self, PodOptions};
 use super::path::{Step, write_steps};
-use super::pod::Pod;
+use super::pod::{Pod, PodSpec};
 use super::qos::qos_class;
+use super::resource_sum::pod_level;
 use super::resources::{ResourceRequirements, ResourceResizeRestartPolicy};
 
 const FIXED: &str = "it cannot change in a living pod; delete the pod and create it anew";
@@ -46,6 +47,7 @@ impl Pod {
         let mut rest = new.clone();
         forgive_metadata(self, &mut rest);
         forgive_spec(self, &mut rest);
+        found.pod_resources(self, &mut rest);
         found.containers(self, &mut rest);
         found.init_containers(self, &mut rest);
         found.ephemeral_containers(self, &mut rest, options.removable_ephemeral);
@@ -107,6 +109,17 @@ struct Findings(Vec<FieldError>);
 impl Findings {
     fn forbidden(&mut self, at: impl std::fmt::Display, why: &str) {
         self.0.push(FieldError::new(at, ErrorType::Forbidden, why));
+    }
+
+    /// As in Kubernetes without the feature gate `InPlacePodLevelResourcesVerticalScaling`: 1.34 has none.
+    fn pod_resources(&mut self, old: &Pod, rest: &mut Pod) {
+        let (old, new) = (&old.spec, &mut rest.spec);
+        let is_pod_level = pod_level(old).is_some() || pod_level(new).is_some();
+        if is_pod_level && is_resized(old, new) {
+            let why = "pods with pod-level resources cannot be resized";
+            self.forbidden("spec.resources", why);
+            new.resources = old.resources.clone();
+        }
     }
 
     fn containers(&mut self, old: &Pod, rest: &mut Pod) {
@@ -256,6 +269,22 @@ impl Findings {
     }
 }
 
+/// Whether the pod's own resources differ, or those of a container that stays.
+fn is_resized(old: &PodSpec, new: &PodSpec) -> bool {
+    let differ = |old: &Option<ResourceRequirements>, new: &Option<ResourceRequirements>| {
+        let none = &ResourceRequirements::default();
+        old.as_ref().unwrap_or(none) != new.as_ref().unwrap_or(none)
+    };
+    let [before, after] =
+        [old, new].map(|spec| spec.init_containers.iter().chain(&spec.containers));
+    let mut pairs = before.flat_map(|before| {
+        let namesakes = after.clone().filter(|after| after.name == before.name);
+        namesakes.map(move |after| (before, after))
+    });
+    differ(&old.resources, &new.resources)
+        || pairs.any(|(before, after)| differ(&before.resources, &after.resources))
+}
+
 /// The resources whose change restarts it.
 fn restarting(container: &Container) -> Vec<&str> {
     let restarts = ResourceResizeRestartPolicy::RestartContainer;
@@ -312,6 +341,27 @@ mod tests {
         let errors = pod(base()).check_update(&pod(new), &PodOptions::default());
         let errors = errors.err().into_iter().flatten();
         errors.map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn a_pod_with_resources_of_its_own_is_not_resized() {
+        let own = |memory: &str, container: &str, image: &str| {
+            pod(json!({
+                "resources": { "limits": { "memory": memory } },
+                "containers": [{ "name": "web", "image": image,
+                    "resources": { "limits": { "memory": container } } }],
+            }))
+        };
+        let old = own("128Mi", "64Mi", "i:1");
+        let check = |new: &Pod| old.check_update(new, &PodOptions::default());
+        assert!(check(&own("128Mi", "64Mi", "i:2")).is_ok());
+        for new in [own("256Mi", "64Mi", "i:1"), own("128Mi", "96Mi", "i:1")] {
+            let errors = check(&new).unwrap_err().to_string();
+            let expected =
+                "spec.resources: forbidden: pods with pod-level resources cannot be resized";
+            assert!(errors.starts_with(expected), "{errors}");
+            assert_eq!(errors.lines().count(), 1, "{errors}");
+        }
     }
 
     #[test]

@@ -81,10 +81,6 @@ impl Resident {
             .and_then(|cgroup| self.entry(cgroup))
             .map_err(refused)?;
         let (log, writer) = self.open_log(host, index, restart_count).map_err(refused)?;
-        let sandbox = self
-            .sandbox
-            .as_mut()
-            .ok_or_else(|| Failure::new("CreateContainerError", "the pod's sandbox is gone"))?;
         let start = Start {
             target: target.or((plan.joined() != Namespaces::NONE).then_some(REAPER)),
             cgroup: cgroup.for_pause(),
@@ -96,10 +92,16 @@ impl Resident {
             terminal,
             ..Start::new(key(index, attempt), &plan)
         };
-        sandbox
-            .connection
-            .send(&Request::Start(start))
-            .map_err(refused)?;
+        let sent = match &mut self.sandbox {
+            Some(sandbox) => sandbox
+                .connection
+                .send(&Request::Start(start))
+                .map_err(refused),
+            None => Err(Failure::new(
+                "CreateContainerError",
+                "the pod's sandbox is gone",
+            )),
+        };
         if let Some(site) = self.sites.get_mut(index.as_usize()) {
             site.runs.push(Run {
                 attempt,
@@ -109,8 +111,12 @@ impl Resident {
                 identity: None,
                 exit: None,
             });
+            // A log that is there means, after a crash, that it may have run.
+            if sent.is_err() {
+                site.forget(attempt);
+            }
         }
-        Ok(())
+        sent
     }
 
     /// Whose processes an ephemeral container sees; it must run. Where the pod shares them, all see all.

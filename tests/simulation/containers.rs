@@ -71,7 +71,12 @@ impl World {
         if !proc.is_alive() {
             return;
         }
-        let reason = if code == 0 { "Completed" } else { "Error" };
+        let (reason, signal) = match (code, signal) {
+            (0, _) => ("Completed", signal),
+            // Nobody sent it: memory ran out.
+            (137, None) => ("OOMKilled", Some(9)),
+            _ => ("Error", signal),
+        };
         let (started, finished) = (Some(proc.started), now);
         proc.exit = Some(Exit {
             code,

@@ -302,8 +302,8 @@ fn behaviour(dice: &mut Dice, spec: &Spec) -> Behaviour {
     Behaviour {
         runs,
         codes: match spec.role {
-            Role::Init => vec![0, 0, 0, dice.pick(&[0, 1, 3, 9])],
-            _ => vec![dice.pick(&[0, 1]), 0, dice.pick(&[0, 1, 3, 7, 9])],
+            Role::Init => vec![0, 0, 0, dice.pick(&[0, 1, 3, 137])],
+            _ => vec![dice.pick(&[0, 1]), 0, dice.pick(&[0, 1, 3, 7, 137])],
         },
         obeys: dice.permille(700).then(|| {
             let most = dice.pick(&[20, 1_000, 8_000, 60_000]);

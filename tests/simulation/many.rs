@@ -92,6 +92,7 @@ impl Tally {
 
 /// Lives these, each by `one`.
 pub(crate) fn live_all(seeds: Range<u64>, one: impl Fn(u64, &mut Tally) + Sync) -> Tally {
+    println!("seeds {seeds:?}");
     let next = AtomicU64::new(seeds.start);
     let worker = || {
         let mut tally = Tally::default();
