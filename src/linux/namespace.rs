@@ -434,6 +434,12 @@ impl AsFd for Namespace {
     }
 }
 
+impl From<Namespace> for OwnedFd {
+    fn from(namespace: Namespace) -> OwnedFd {
+        namespace.fd
+    }
+}
+
 /// One received over a socket.
 impl TryFrom<OwnedFd> for Namespace {
     type Error = Error;

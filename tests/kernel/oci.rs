@@ -1,6 +1,7 @@
 //! Plans as OCI bundles: a runtime that is none of ours shows the same container to the process in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use podlife::linux::oci::Bundle;
 use podlife::linux::pause::{Key, Sandbox};
 use podlife::model::cpu_share::WeightFormula;
 use podlife::model::{Pod, Valid};
+use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
 use podlife::node::PodPlan;
 use serde_json::{Value, json};
 
@@ -432,6 +434,63 @@ fn a_foreign_bundle_runs() {
     );
 }
 
+/// As containerd writes it for a container whose sandbox is there.
+#[test]
+fn a_bundle_names_namespaces_that_are_there() {
+    if !nobody::is_root() {
+        return println!("skipped: a bundle in foreign namespaces: needs root");
+    }
+    let exported = Exported::new("joined");
+    std::fs::create_dir_all(exported.0.join("rootfs")).unwrap();
+    let kinds = Namespaces::UTS | Namespaces::IPC | Namespaces::NET;
+    let mut held = Namespace::create(kinds).unwrap();
+    let sleeper = podlife::linux::Command::new(["sleep", "600"]).namespaces(Namespaces::PID);
+    let sleeper = sleeper.spawn().unwrap();
+    held.push(Namespace::of(sleeper.process(), NamespaceKind::Pid).unwrap());
+    let listed = held.iter().map(|namespace| {
+        let kind = match namespace.kind() {
+            NamespaceKind::Net => "network",
+            other => other.file(),
+        };
+        let path = format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd());
+        json!({ "type": kind, "path": path })
+    });
+    let mut listed: Vec<_> = listed.collect();
+    listed.push(json!({ "type": "mount" }));
+    let there = |path: &&str| Path::new(path).is_dir();
+    let bind = |path| json!({ "destination": path, "source": path, "options": ["rbind", "ro"] });
+    let all = ["/usr", "/bin", "/lib", "/lib64", "/proc"];
+    let mounts: Vec<_> = all.iter().filter(|path| there(path)).map(bind).collect();
+    let kinds: Vec<_> = held
+        .iter()
+        .map(|namespace| namespace.kind().file())
+        .collect();
+    let script = kinds
+        .iter()
+        .map(|kind| format!("readlink /proc/self/ns/{kind};"));
+    let script = script.collect::<String>() + "hostname";
+    let config = json!({
+        "ociVersion": "1.0.2", "hostname": "joined", "root": { "path": "rootfs" }, "mounts": mounts,
+        "linux": { "namespaces": listed },
+        "process": { "user": { "uid": 0, "gid": 0 }, "cwd": "/", "env": ["PATH=/usr/bin:/bin"], "args": ["sh", "-c", script] }
+    });
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+    let bundle = Bundle::import(&exported.0).unwrap();
+    let before = nix::unistd::gethostname().unwrap();
+    let mut pod = TestPod::of(&Sandbox {
+        namespaces: bundle.namespaces,
+        ephemeral: true,
+        ..Sandbox::new(&bundle.set_up)
+    });
+    let (_, text) = pod.run(Key::container(0, 0), &bundle.container);
+    let inodes = held.iter().map(|namespace| {
+        let (kind, inode) = (namespace.kind().file(), namespace.identity().inode);
+        format!("{kind}:[{inode}]\n")
+    });
+    assert_eq!(text, inodes.collect::<String>() + "joined\n");
+    assert_eq!(nix::unistd::gethostname().unwrap(), before);
+}
+
 /// Nothing is dropped: what cannot be done is named.
 #[test]
 fn what_cannot_be_imported_is_an_error_that_names_the_field() {
@@ -447,8 +506,9 @@ fn what_cannot_be_imported_is_an_error_that_names_the_field() {
     std::fs::write(&path, good.to_string()).unwrap();
     Bundle::import(&exported.0).unwrap();
     let resources = unmapped_resources().into_iter();
-    let resources = resources.map(|(value, field)| ("/linux/resources", value, field));
-    for (pointer, value, field) in unmapped().into_iter().chain(resources) {
+    let more = resources.map(|(value, field)| ("/linux/resources", value, field));
+    let more = more.chain(of_the_host());
+    for (pointer, value, field) in unmapped().into_iter().chain(more) {
         let mut config = good.clone();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         match config.pointer_mut(parent).unwrap() {
@@ -496,8 +556,13 @@ fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
         ("/linux/mountLabel", json!("label"), "linux.mountLabel"),
         (
             "/linux/namespaces/1/path",
-            json!("/proc/1/ns/pid"),
+            json!("/proc/self/ns/net"),
             "linux.namespaces[1].path",
+        ),
+        (
+            "/linux/namespaces/0/path",
+            json!("/proc/self/ns/mnt"),
+            "linux.namespaces[0].path",
         ),
         (
             "/linux/namespaces",
@@ -560,6 +625,20 @@ fn unmapped_resources() -> [(Value, &'static str); 7] {
         (
             json!({ "unified": { "pids.max": "red" } }),
             "linux.resources.unified.pids.max",
+        ),
+    ]
+}
+
+/// In a bundle with no namespace that would have it.
+fn of_the_host() -> [(&'static str, Value, &'static str); 3] {
+    let forward = json!({ "net.ipv4.ip_forward": "1" });
+    [
+        ("/hostname", json!("the-hosts"), "hostname"),
+        ("/linux/sysctl", forward, "linux.sysctl.net.ipv4.ip_forward"),
+        (
+            "/linux/sysctl",
+            json!({ "kernel.panic": "1" }),
+            "linux.sysctl.kernel.panic",
         ),
     ]
 }

@@ -9,7 +9,7 @@ use super::{Bound, Controller, CpuList, CpuMax, IoMax, IoWeight, Limits, Value};
 
 /// An interface file of a controller, and the type of what it holds.
 ///
-/// The constants below are all that this library knows. They go into
+/// The constants below are those that this library knows. They go into
 /// [`Limits::set`](super::Limits::set), [`Cgroup::write`](super::Cgroup::write) and [`Cgroup::read`](super::Cgroup::read).
 /// Their meaning is told in the kernel's `Documentation/admin-guide/cgroup-v2.rst`.
 pub struct Setting<T> {
@@ -20,7 +20,21 @@ pub struct Setting<T> {
 }
 
 impl<T> Setting<T> {
-    const fn new(controller: Controller, file: &'static str, since: &'static str) -> Setting<T> {
+    /// A file that this library does not know: its controller, its name, and the first kernel that has it.
+    ///
+    /// ```
+    /// use podlife::cgroup::{Controller, CpuList, Limits, Setting};
+    ///
+    /// const EFFECTIVE: Setting<CpuList> = Setting::new(Controller::Cpuset, "cpuset.cpus.effective", "5.0");
+    /// const AT_LEAST: Setting<u64> = Setting::new(Controller::Cpu, "cpu.uclamp.min", "5.3");
+    /// assert_eq!(EFFECTIVE.file(), "cpuset.cpus.effective"); // Cgroup::read(&EFFECTIVE)
+    /// assert_eq!(Limits::new().set(&AT_LEAST, 20).to_string(), "cpu.uclamp.min=20");
+    /// ```
+    pub const fn new(
+        controller: Controller,
+        file: &'static str,
+        since: &'static str,
+    ) -> Setting<T> {
         Setting {
             file: Cow::Borrowed(file),
             controller,

@@ -1,6 +1,8 @@
 //! A bundle as a plan: what of it podlife can do. Whatever else it says is an error.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, PosixRlimit, Process, Spec};
@@ -9,10 +11,11 @@ use serde_json::Value;
 use super::Bundle;
 use super::mapped::{everything_is_mapped, unsupported};
 use super::resources;
+use super::sysctl;
 use super::usual::{DEVICES, LINKS};
 use crate::linux::Capabilities;
 use crate::linux::cgroup::Limits;
-use crate::linux::namespace::Namespaces;
+use crate::linux::namespace::{Namespace, Namespaces};
 use crate::linux::pause::plan::{
     Attributes, CapabilityBits, Credentials, Filter, Plan, Propagation, Source, Step,
 };
@@ -55,7 +58,8 @@ struct Import {
 
 impl Import {
     fn bundle(&self) -> Result<Bundle> {
-        let (all, users) = self.namespaces()?;
+        let (all, joined) = self.namespaces()?;
+        let users = self.users(all)?;
         let own = [Namespaces::MOUNT, Namespaces::PID];
         let of_container = own.into_iter().filter(|kind| all.contains(*kind));
         let mut container = Plan::new(of_container.fold(Namespaces::NONE, |all, kind| all | kind));
@@ -64,19 +68,15 @@ impl Import {
         if all.contains(Namespaces::NET) {
             set_up.push(Step::Loopback);
         }
-        set_up.extend(self.spec.hostname().clone().map(Step::Hostname));
-        set_up.extend(self.spec.domainname().clone().map(Step::Domainname));
+        let mut there = all;
+        for namespace in joined {
+            let kind = namespace.kind();
+            there = there | Namespaces::from_iter([kind]);
+            let namespace = set_up.hand_over(OwnedFd::from(namespace));
+            set_up.push(Step::Join { namespace, kind });
+        }
+        set_up.extend(self.names(there)?);
         let linux = self.spec.linux().as_ref();
-        let sysctls = linux
-            .and_then(|linux| linux.sysctl().clone())
-            .unwrap_or_default();
-        let mut sysctls: Vec<_> = sysctls.into_iter().collect();
-        sysctls.sort();
-        set_up.extend(
-            sysctls
-                .into_iter()
-                .map(|(name, value)| Step::Sysctl { name, value }),
-        );
         self.file_system(&mut container, all, users.is_some())?;
         self.process(&mut container, users.as_ref())?;
         // The sandbox holds mounts of its own, and its end is that of all.
@@ -93,26 +93,67 @@ impl Import {
         Ok(Bundle::new(namespaces, users, set_up, container).limits(limits))
     }
 
-    fn namespaces(&self) -> Result<(Namespaces, Option<IdMaps>)> {
+    /// Names and sysctls of the namespaces that are there. All others would be the host's.
+    fn names(&self, there: Namespaces) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
+        let names = [
+            (
+                "hostname",
+                self.spec.hostname(),
+                Step::Hostname as fn(_) -> _,
+            ),
+            ("domainname", self.spec.domainname(), Step::Domainname),
+        ];
+        for (field, name, step) in names {
+            if let Some(name) = name {
+                if !there.contains(Namespaces::UTS) {
+                    return Err(unsupported(field, format!("{name}, the host's name,")));
+                }
+                steps.push(step(name.clone()));
+            }
+        }
+        let linux = self.spec.linux().as_ref();
+        let sysctls = linux.and_then(|linux| linux.sysctl().clone());
+        let sysctls: BTreeMap<_, _> = sysctls.unwrap_or_default().into_iter().collect();
+        for (name, value) in sysctls {
+            let owner = sysctl::owner(&name).filter(|owner| there.contains(*owner));
+            if owner.is_none() {
+                let field = format!("linux.sysctl.{name}");
+                return Err(unsupported(
+                    &field,
+                    format!("{value}, a setting of the host's,"),
+                ));
+            }
+            steps.push(Step::Sysctl { name, value });
+        }
+        Ok(steps)
+    }
+
+    /// Those it gets anew, and those that are there already.
+    fn namespaces(&self) -> Result<(Namespaces, Vec<Namespace>)> {
         let linux = self.spec.linux().as_ref();
         let listed = linux
             .and_then(|linux| linux.namespaces().clone())
             .unwrap_or_default();
         let mut all = Namespaces::NONE;
+        let mut joined = Vec::new();
         for (at, namespace) in listed.iter().enumerate() {
-            all = all
-                | match namespace.typ() {
-                    LinuxNamespaceType::Mount => Namespaces::MOUNT,
-                    LinuxNamespaceType::Pid => Namespaces::PID,
-                    LinuxNamespaceType::Network => Namespaces::NET,
-                    LinuxNamespaceType::Ipc => Namespaces::IPC,
-                    LinuxNamespaceType::Uts => Namespaces::UTS,
-                    LinuxNamespaceType::Cgroup => Namespaces::CGROUP,
-                    LinuxNamespaceType::User => Namespaces::USER,
-                    other => {
-                        return Err(unsupported(&format!("linux.namespaces[{at}].type"), other));
-                    }
-                };
+            let kind = match namespace.typ() {
+                LinuxNamespaceType::Mount => Namespaces::MOUNT,
+                LinuxNamespaceType::Pid => Namespaces::PID,
+                LinuxNamespaceType::Network => Namespaces::NET,
+                LinuxNamespaceType::Ipc => Namespaces::IPC,
+                LinuxNamespaceType::Uts => Namespaces::UTS,
+                LinuxNamespaceType::Cgroup => Namespaces::CGROUP,
+                LinuxNamespaceType::User => Namespaces::USER,
+                other => {
+                    return Err(unsupported(&format!("linux.namespaces[{at}].type"), other));
+                }
+            };
+            match namespace.path() {
+                None => all = all | kind,
+                Some(path) => joined.push(there(at, kind, path)?),
+            }
         }
         if !all.contains(Namespaces::MOUNT) {
             return Err(unsupported(
@@ -120,7 +161,7 @@ impl Import {
                 "a container without mounts of its own",
             ));
         }
-        Ok((all, self.users(all)?))
+        Ok((all, joined))
     }
 
     /// The ids of its user namespace. Who may map them is seen when it is started.
@@ -366,6 +407,18 @@ impl Import {
         let wrong = |why| Error::caused(Kind::Invalid, "import the field linux.seccomp", why);
         let profile = Profile::from_oci(&serde_json::to_vec(seccomp).map_err(wrong)?)?;
         Filter::try_from(profile).map(Some)
+    }
+}
+
+/// The namespace at a path, of the kind that is said.
+fn there(at: usize, kind: Namespaces, path: &Path) -> Result<Namespace> {
+    let field = format!("linux.namespaces[{at}].path");
+    let can_be = Namespaces::NET | Namespaces::IPC | Namespaces::UTS | Namespaces::PID;
+    let opened = Namespace::open(path)
+        .map_err(|why| Error::caused(why.kind(), format!("import the field {field}"), why))?;
+    match can_be.within(kind).has(opened.kind()) {
+        true => Ok(opened),
+        false => Err(unsupported(&field, path.display())),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{Error, Kind, Result};
 
 /// What is mapped; all below a name that ends in a dot. Annotations have no effect on a runtime.
-const MAPPED: [&str; 61] = [
+const MAPPED: [&str; 62] = [
     "ociVersion",
     "annotations.",
     "hostname",
@@ -32,6 +32,7 @@ const MAPPED: [&str; 61] = [
     "process.capabilities.",
     "process.rlimits.",
     "linux.namespaces.type",
+    "linux.namespaces.path",
     "linux.uidMappings.",
     "linux.gidMappings.",
     "linux.rootfsPropagation",

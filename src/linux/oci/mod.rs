@@ -8,6 +8,9 @@
 //! bound directory by directory, not as one; crun drops `nosuid`, `nodev` and `noexec` of paths that are made read-only; what a container
 //! changes in a root that is a directory is not kept in memory: there the root is read-only.
 //!
+//! A bundle may name a network, IPC, UTS or PID namespace that is there, which its plan joins. A host name or a sysctl that would be the
+//! host's is an error.
+//!
 //! Runtime specification 1.2, cgroup v2. Feature `oci`.
 
 mod export;
@@ -15,6 +18,7 @@ mod import;
 mod mapped;
 mod process;
 mod resources;
+mod sysctl;
 mod usual;
 
 use std::fmt;

@@ -4,6 +4,9 @@
 //! `Unconfined` is no profile at all. [`Profile::compile`] gives a [`Program`]: numbers with the same answer are
 //! ranges, found by binary search, so it is about 30 times shorter than a list and loads in a tenth of the time.
 //!
+//! A program answers calls of the architecture this is compiled for. It kills 32-bit programs, which other runtimes' usual profile
+//! does not: their calls have other numbers, which are not in the table.
+//!
 //! Nothing here loads a program: that acts on the calling thread, for ever. A container's own process does it, either with
 //! CAP_SYS_ADMIN or after `PR_SET_NO_NEW_PRIVS`. Linux 4.14 (`SECCOMP_RET_KILL_PROCESS`); x86_64 and aarch64.
 //! `seccomp(2)`.
