@@ -1,11 +1,12 @@
 //! A command: its request, what comes back, and the terminal it is typed at.
 
 use std::io::{self, IsTerminal, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, absolute};
 
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use signal_hook::consts::SIGWINCH;
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use crate::server::Outcome;
@@ -21,12 +22,11 @@ pub(crate) fn run(socket: &Path, mut request: Request) -> Outcome {
         }
         _ => {}
     }
-    let stream = UnixStream::connect(socket)
-        .map_err(|why| format!("nobody serves at {}: {why}", socket.display()))?;
+    let stream = connect(socket)?;
     request.send(&stream)?;
-    let _raw = match request.has("t") && io::stdin().is_terminal() {
+    let raw = match request.has("t") && request.has("i") && io::stdin().is_terminal() {
         true => {
-            follow_size(stream.try_clone()?)?;
+            follow_terminal(stream.try_clone()?)?;
             Some(Raw::begin()?)
         }
         false => None,
@@ -35,24 +35,40 @@ pub(crate) fn run(socket: &Path, mut request: Request) -> Outcome {
         let stream = stream.try_clone()?;
         std::thread::spawn(move || give_input(&stream));
     }
-    show(&stream)
+    show(&stream, raw.is_some())
+}
+
+pub(crate) fn connect(socket: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(socket).map_err(|why| {
+        let why = format!(
+            "nobody serves at {}: {why}; begin with podctl serve",
+            socket.display()
+        );
+        io::Error::other(why)
+    })
 }
 
 fn manifest(request: &Request) -> io::Result<String> {
-    match request.words.first().map(String::as_str) {
+    let named = request.flags.get("f").or(request.words.first());
+    match named.map(String::as_str) {
         Some("-") | None => io::read_to_string(io::stdin()),
-        Some(path) => std::fs::read_to_string(path),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|why| io::Error::new(why.kind(), format!("read {path}: {why}"))),
     }
 }
 
-/// Until the last frame.
-fn show(stream: &UnixStream) -> Outcome {
+/// Until the last frame. A raw terminal does not go to the beginning of the line by itself.
+fn show(stream: &UnixStream, raw: bool) -> Outcome {
     while let Some((frame, payload)) = receive(stream)? {
         match frame {
             Frame::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(&payload)?;
                 out.flush()?;
+            }
+            Frame::Stderr if raw => {
+                let text = String::from_utf8_lossy(&payload).replace('\n', "\r\n");
+                io::stderr().write_all(text.as_bytes())?;
             }
             Frame::Stderr => io::stderr().write_all(&payload)?,
             Frame::Exit => return Ok(payload.first().copied().unwrap_or(1)),
@@ -73,17 +89,18 @@ fn give_input(stream: &UnixStream) {
     }
 }
 
-/// Says how large the terminal is, now and whenever that changes.
-fn follow_size(stream: UnixStream) -> io::Result<()> {
-    let mut signals = Signals::new([SIGWINCH])?;
-    let tell = move || {
-        let size = terminal_size();
-        send(&stream, Frame::Resize, &size)
-    };
-    tell()?;
+/// Says how large the terminal is, now and whenever that changes. Whatever else would end this process ends the connection, so
+/// that the terminal becomes what it was.
+fn follow_terminal(stream: UnixStream) -> io::Result<()> {
+    let mut signals = Signals::new([SIGWINCH, SIGTERM, SIGHUP])?;
+    send(&stream, Frame::Resize, &terminal_size())?;
     std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if tell().is_err() {
+        for signal in signals.forever() {
+            let told = match signal {
+                SIGWINCH => send(&stream, Frame::Resize, &terminal_size()),
+                _ => stream.shutdown(Shutdown::Both),
+            };
+            if told.is_err() {
                 return;
             }
         }

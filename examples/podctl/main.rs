@@ -8,53 +8,69 @@
 //! cargo run --example podctl -- exec -it auto-pod -- /bin/sh
 //! ```
 
+mod apply;
 mod client;
-mod driver;
+mod copy;
+mod debug;
 mod forward;
+mod list;
+mod logs;
 mod server;
 mod streams;
+mod top;
 mod verbs;
 mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use server::Outcome;
 use wire::Request;
 
 const HELP: &str = "\
 podctl serve [--state DIRECTORY]           runs a Node, until Ctrl-C
-podctl apply FILE                          its pods, ConfigMaps and Secrets; - is standard input
-podctl get [POD…] [-w] [-o json|wide]      rows, as kubectl shows them
-podctl describe POD                        everything about one
-podctl logs POD [-c NAME] [-f] [-p] [--tail N] [--timestamps]
+podctl apply [-f] FILE                     its pods, ConfigMaps and Secrets; - is standard input
+podctl get [POD…] [-w] [-o wide|json]      rows, as kubectl shows them
+podctl describe POD…                       everything about one
+podctl events [-w] [--for POD]             what happened
+podctl top [POD…]                          what pods use
+podctl metrics                             the Node's figures for Prometheus
+podctl logs POD [-c NAME] [-f] [-p] [--tail N] [--since 5m] [--timestamps]
 podctl exec [-i] [-t] POD [-c NAME] -- COMMAND…
 podctl attach [-i] [-t] POD [-c NAME]
+podctl debug POD [--image IMAGE] [--target NAME] [-c NAME] [-i] [-t] [-- COMMAND…]
 podctl cp FROM TO [-c NAME]                one of them is POD:PATH
-podctl port-forward POD [LOCAL:]PORT
-podctl delete POD [--grace-period SECONDS] [--force]
-podctl top                                 the Node's figures
-podctl events                              what happened
+podctl port-forward POD [LOCAL:]PORT…
+podctl restart POD [-c NAME]               all its containers, or one
+podctl delete POD… [--grace-period SECONDS] [--force] [--wait=false]
   -n NAMESPACE    other than default
   --socket PATH   other than the user's own";
 
 fn main() -> ExitCode {
-    let request = Request::parse(std::env::args().skip(1));
+    match run() {
+        Ok(code) => code.into(),
+        Err(why) => {
+            eprintln!("podctl: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let request = Request::parse(std::env::args().skip(1))?;
     let socket = socket(&request);
-    let done = match &*request.verb {
+    match &*request.verb {
         "" | "help" => {
+            println!("{HELP}");
+            Ok(0)
+        }
+        _ if request.has("help") => {
             println!("{HELP}");
             Ok(0)
         }
         "serve" => server::serve(&socket, &request),
         "port-forward" => forward::listen(&socket, &request),
         _ => client::run(&socket, request),
-    };
-    match done {
-        Ok(code) => code.into(),
-        Err(why) => {
-            eprintln!("podctl: {why}");
-            ExitCode::FAILURE
-        }
     }
 }
 

@@ -1,76 +1,95 @@
-//! `podctl serve`: a Node, and a socket at which its user's commands come in.
+//! `podctl serve`: a Node, and a socket at which its user's commands come in. Each has a thread, which uses the Node by its handle.
 
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use podlife::Node;
+use podlife::node::NodeHandle;
+use podlife::{Kind, Node};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
-use crate::driver::{Driver, driver};
 use crate::wire::{Frame, Request, send};
 use crate::{forward, streams, verbs};
 
 /// What comes of a command: its exit code, or what is wrong.
 pub(crate) type Outcome = Result<u8, Box<dyn std::error::Error>>;
 
+const GRACE: Duration = Duration::from_secs(30);
+
 pub(crate) fn serve(socket: &Path, request: &Request) -> Outcome {
+    let listener = listen(socket)?;
     let mut node = match request.flags.get("state") {
         Some(state) => Node::open(state)?,
         None => Node::ephemeral()?,
     };
-    let listener = listen(socket)?;
-    let (driver, mut jobs) = driver()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, stop.clone())?;
-        // Whoever waits in poll(2) is woken by the signal itself.
-    }
-    std::thread::spawn(move || accept(&listener, &driver));
+    stop_by_signal(node.handle(), request.has("state"))?;
+    let handle = node.handle();
+    std::thread::spawn(move || accept(&listener, &handle));
     println!("serving at {}", socket.display());
-    let stopped = || stop.load(Ordering::Relaxed);
-    jobs.run(&mut node, stopped)?;
-    if !request.has("state") {
-        node.drain(Duration::from_secs(30))?;
-    }
+    let stopped = node.run_until(Duration::MAX, |_, _| false);
     std::fs::remove_file(socket)?;
-    Ok(0)
+    match stopped {
+        Err(why) if why.kind() != Kind::NodeClosed => Err(why.into()),
+        _ => Ok(0),
+    }
+}
+
+/// Ctrl-C ends the pods with grace, a second one at once. Those of a state directory run on.
+fn stop_by_signal(handle: NodeHandle, stay: bool) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        let mut grace = if stay { None } else { Some(GRACE) };
+        for _ in signals.forever() {
+            let ended = grace.map(|grace| handle.drain(grace));
+            grace = grace.and(Some(Duration::ZERO));
+            let handle = handle.clone();
+            std::thread::spawn(move || {
+                let ended = ended.map(|ended| ended.wait(GRACE * 2));
+                if let Some(Err(why)) = ended {
+                    eprintln!("podctl: {why}");
+                }
+                handle.close()
+            });
+        }
+    });
+    Ok(())
 }
 
 /// A socket that only its user can connect to.
 fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
     }
-    if UnixStream::connect(path).is_err() {
-        // Left behind by one that was killed.
-        let _ = std::fs::remove_file(path);
+    if UnixStream::connect(path).is_ok() {
+        let why = format!("somebody serves at {} already", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
     }
+    // Left behind by one that was killed.
+    let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, driver: &Driver) {
+fn accept(listener: &UnixListener, handle: &NodeHandle) {
     for stream in listener.incoming().flatten() {
-        let Ok(driver) = driver.try_clone() else {
-            continue;
-        };
+        let handle = handle.clone();
         std::thread::spawn(move || {
             let code = match allowed(&stream).and_then(|()| Request::receive(&stream)) {
-                Ok(request) => answer(&driver, &stream, &request),
+                Ok(request) => answer(&handle, &stream, &request),
                 Err(why) => Err(why.into()),
             };
             let code = code.unwrap_or_else(|why| {
-                let _ = send(
-                    &stream,
-                    Frame::Stderr,
-                    format!("podctl: {why}\n").as_bytes(),
-                );
+                let why = format!("podctl: {why}\n");
+                let _ = send(&stream, Frame::Stderr, why.as_bytes());
                 1
             });
             let _ = send(&stream, Frame::Exit, &[code]);
@@ -89,10 +108,18 @@ fn allowed(stream: &UnixStream) -> io::Result<()> {
     }
 }
 
-fn answer(driver: &Driver, stream: &UnixStream, request: &Request) -> Outcome {
+fn answer(handle: &NodeHandle, stream: &UnixStream, request: &Request) -> Outcome {
     match &*request.verb {
-        "exec" | "attach" => streams::serve(driver, stream, request),
-        "forward" => forward::serve(driver, stream, request),
-        _ => verbs::serve(driver, stream, request),
+        "exec" | "attach" | "debug" => streams::serve(handle, stream, request),
+        "forward" => forward::serve(handle, stream, request),
+        _ => verbs::serve(handle, stream, request),
     }
+}
+
+/// Has the Node's thread do it.
+pub(crate) fn ask<T: Send + 'static>(
+    handle: &NodeHandle,
+    what: impl FnOnce(&mut Node) -> podlife::Result<T> + Send + 'static,
+) -> podlife::Result<T> {
+    handle.with(what).wait(Duration::from_secs(60))
 }

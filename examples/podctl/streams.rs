@@ -1,35 +1,56 @@
-//! `exec` and `attach`: frames to a session, and a session to frames. The session is this connection's thread's own.
+//! `exec`, `attach` and `debug`: frames to a session, and a session to frames. The session is this connection's thread's own.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use podlife::node::{Exec, Session, Stream, Streams, TerminalSize};
+use podlife::node::{Exec, NodeHandle, Session, Stream, Streams, TerminalSize};
 
-use crate::driver::Driver;
-use crate::server::Outcome;
+use crate::debug::{self, Debugger};
+use crate::server::{Outcome, ask};
 use crate::verbs::target;
 use crate::wire::{Frame, Request, receive, send};
 
-pub(crate) fn serve(driver: &Driver, stream: &UnixStream, request: &Request) -> Outcome {
+pub(crate) fn serve(handle: &NodeHandle, stream: &UnixStream, request: &Request) -> Outcome {
+    let streams = streams(request);
     let own = request.clone();
-    let session = driver.ask(move |node| {
-        let (id, container) = target(node, &own)?;
-        let streams = Streams {
-            stdin: own.has("i"),
-            terminal: own.has("t").then(TerminalSize::default),
-            ..Streams::default()
-        };
-        match &*own.verb {
-            "attach" => node.attach(id, &container, streams),
-            _ => {
-                let mut exec = Exec::new(own.command);
-                exec.streams = streams;
-                node.exec(id, &container, exec)
-            }
+    let session = match &*request.verb {
+        "exec" if request.command.is_empty() => {
+            return Err("say podctl exec POD -- COMMAND".into());
         }
-    })?;
+        "exec" => ask(handle, move |node| {
+            let (id, container) = target(node, &own)?;
+            let mut exec = Exec::new(own.command);
+            exec.streams = streams;
+            node.exec(id, &container, exec)
+        })?,
+        "attach" => ask(handle, move |node| {
+            let (id, container) = target(node, &own)?;
+            node.attach(id, &container, streams)
+        })?,
+        _ => match debug::begin(handle, stream, request)? {
+            Debugger::Ended(code) => return Ok(code),
+            Debugger::Runs(session) => session,
+        },
+    };
+    let code = relay(session, stream)?;
+    if code != 0 {
+        let text = format!("command terminated with exit code {code}\n");
+        send(stream, Frame::Stderr, text.as_bytes())?;
+    }
+    Ok(code)
+}
+
+pub(crate) fn streams(request: &Request) -> Streams {
+    Streams {
+        stdin: request.has("i"),
+        terminal: request.has("t").then(TerminalSize::default),
+        ..Streams::default()
+    }
+}
+
+fn relay(session: Session, stream: &UnixStream) -> Outcome {
     let mut relay = Relay {
         session,
         unwritten: Vec::new(),

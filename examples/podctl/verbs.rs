@@ -1,78 +1,61 @@
 //! The verbs that answer with text.
 
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podlife::linux::Clock;
-use podlife::model::{Documents, Pod, Valid};
-use podlife::node::{Cursor, Delete, LogOptions, PodId, PodRef, Row};
+use podlife::node::{Delete, NodeHandle, PodId, PodRef};
 use podlife::{Error, Kind, Node};
 
-use crate::driver::Driver;
-use crate::server::Outcome;
+use crate::server::{Outcome, ask};
 use crate::wire::{Frame, Request, send};
+use crate::{apply, copy, list, logs, top};
 
-pub(crate) fn serve(driver: &Driver, stream: &UnixStream, request: &Request) -> Outcome {
-    let print = |text: String| send(stream, Frame::Stdout, text.as_bytes());
-    let own = request.clone();
+pub(crate) fn serve(handle: &NodeHandle, stream: &UnixStream, request: &Request) -> Outcome {
+    let print = |text: String| {
+        send(stream, Frame::Stdout, text.as_bytes())?;
+        Ok(0)
+    };
     match &*request.verb {
-        "get" if request.has("w") => watch(driver, stream, request)?,
-        "get" => print(driver.ask(move |node| get(node, &own))?)?,
-        "describe" => print(
-            driver.ask(move |node| Ok(find(node, &own)?.describe(Clock::wall()).to_string()))?,
-        )?,
-        "events" => print(driver.ask(|node| {
-            Ok(node
-                .events(Cursor::START)
-                .map(|event| format!("{event}\n"))
-                .collect())
-        })?)?,
-        "top" => print(driver.ask(|node| Ok(node.metrics().to_string()))?)?,
-        "apply" => print(apply(driver, request)?)?,
-        "delete" => print(driver.ask(move |node| {
-            let (id, name) = (find(node, &own)?.id(), own.words[0].clone());
-            let seconds = own
-                .flags
-                .get("grace-period")
-                .and_then(|text| text.parse().ok());
-            let grace = seconds.map(Duration::from_secs);
-            let force = own.has("force");
-            node.delete(
-                id,
-                Delete {
-                    grace,
-                    force,
-                    ..Delete::default()
-                },
-            )?;
-            Ok(format!("pod \"{name}\" deleted\n"))
-        })?)?,
-        "logs" => logs(driver, stream, request)?,
-        "cp" => print(copy(driver, request)?)?,
-        other => return Err(format!("there is no verb {other:?}; see podctl help").into()),
+        "apply" => apply::apply(handle, stream, request),
+        "get" => list::pods(handle, stream, request),
+        "events" => list::events(handle, stream, request),
+        "describe" => print(describe(handle, request)?),
+        "top" => print(top::pods(handle, request)?),
+        "metrics" => print(ask(handle, |node| Ok(node.metrics().to_string()))?),
+        "logs" => logs::logs(handle, stream, request),
+        "cp" => copy::copy(handle, request),
+        "restart" => print(restart(handle, request)?),
+        "delete" => delete(handle, stream, request),
+        other => Err(format!("there is no verb {other:?}; see podctl help").into()),
     }
-    Ok(0)
 }
 
 /// The pod that the first word names.
 pub(crate) fn find<'n>(node: &'n Node, request: &Request) -> podlife::Result<PodRef<'n>> {
-    let name = request
-        .words
-        .first()
-        .map_or("", |word| word.trim_start_matches("pod/"));
-    named(node, request, name)
+    match request.pods().next() {
+        Some(name) => named(node, request, name),
+        None => Err(Error::new(
+            Kind::Invalid,
+            request.verb.clone(),
+            "no pod is named",
+        )),
+    }
 }
 
-fn named<'n>(node: &'n Node, request: &Request, name: &str) -> podlife::Result<PodRef<'n>> {
-    let namespace = request.flags.get("n").map_or("default", String::as_str);
-    let missing = || {
+pub(crate) fn named<'n>(
+    node: &'n Node,
+    request: &Request,
+    name: &str,
+) -> podlife::Result<PodRef<'n>> {
+    let namespace = request.namespace();
+    node.find(namespace, name).ok_or_else(|| {
         let attempt = format!("find the pod {namespace}/{name}");
         Error::new(Kind::NotFound, attempt, "there is none of that name")
-    };
-    node.find(namespace, name).ok_or_else(missing)
+    })
 }
 
 /// The pod and the container: the one asked for, or the pod's first.
@@ -81,85 +64,95 @@ pub(crate) fn target(node: &Node, request: &Request) -> podlife::Result<(PodId, 
     Ok((pod.id(), container(&pod, request)))
 }
 
-fn container(pod: &PodRef<'_>, request: &Request) -> String {
+pub(crate) fn container(pod: &PodRef<'_>, request: &Request) -> String {
     let first = pod.spec().spec.containers.first();
+    let first = first.map(|container| container.name.clone());
     let given = request.flags.get("c").cloned();
-    given.unwrap_or_else(|| {
-        first
-            .map(|container| container.name.clone())
-            .unwrap_or_default()
+    given.or(first).unwrap_or_default()
+}
+
+fn describe(handle: &NodeHandle, request: &Request) -> podlife::Result<String> {
+    let own = request.clone();
+    ask(handle, move |node| {
+        let pods: Vec<PodRef<'_>> = match own.pods().next() {
+            None => node.pods().collect(),
+            Some(_) => {
+                let named = own.pods().map(|name| named(node, &own, name));
+                named.collect::<podlife::Result<_>>()?
+            }
+        };
+        let pages = pods
+            .iter()
+            .map(|pod| pod.describe(Clock::wall()).to_string());
+        Ok(pages.collect::<Vec<_>>().join("\n\n"))
     })
 }
 
-fn get(node: &Node, request: &Request) -> podlife::Result<String> {
-    let names: Vec<_> = request
-        .words
-        .iter()
-        .filter(|word| !["pod", "pods"].contains(&&***word))
-        .collect();
-    let pods = node
-        .pods()
-        .filter(|pod| names.is_empty() || names.iter().any(|name| *name == pod.name()));
-    let now = Clock::wall();
-    match request.flags.get("o").map(String::as_str) {
-        Some("json") => {
-            let pods: Vec<_> = pods
-                .map(|pod| {
-                    let mut whole = pod.spec().clone();
-                    whole.status = pod.status().clone();
-                    whole
-                })
-                .collect();
-            let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": pods });
-            Ok(format!("{list:#}\n"))
+fn restart(handle: &NodeHandle, request: &Request) -> podlife::Result<String> {
+    let own = request.clone();
+    ask(handle, move |node| {
+        let pod = find(node, &own)?;
+        let (id, name) = (pod.id(), pod.name().to_owned());
+        node.restart(id, own.flags.get("c").map(String::as_str))?;
+        Ok(format!("pod/{name} restarted\n"))
+    })
+}
+
+/// Waits until they are gone, unless told not to.
+fn delete(handle: &NodeHandle, stream: &UnixStream, request: &Request) -> Outcome {
+    let grace = request.number("grace-period")?.map(Duration::from_secs);
+    let force = request.has("force");
+    let how = match force {
+        true => Delete::now(),
+        false => grace.map_or_else(Delete::default, Delete::within),
+    };
+    let own = request.clone();
+    let ids = ask(handle, move |node| {
+        let found = own.pods().map(|name| Ok(named(node, &own, name)?.id()));
+        let ids = found.collect::<podlife::Result<Vec<PodId>>>()?;
+        if ids.is_empty() {
+            find(node, &own)?;
         }
-        Some("wide") => Ok(wide(pods.map(|pod| pod.row(now)))),
-        _ => {
-            let rows = pods.map(|pod| format!("{}\n", pod.row(now)));
-            Ok([format!("{}\n", Row::HEADER)]
-                .into_iter()
-                .chain(rows)
-                .collect())
-        }
+        ids.iter().try_for_each(|id| node.delete(*id, how))?;
+        Ok(ids)
+    })?;
+    let done = if force { "force deleted" } else { "deleted" };
+    for name in request.pods() {
+        send(
+            stream,
+            Frame::Stdout,
+            format!("pod \"{name}\" {done}\n").as_bytes(),
+        )?;
     }
+    if request.flags.get("wait").map(String::as_str) != Some("false") {
+        until_gone(handle, stream, &ids)?;
+    }
+    Ok(0)
 }
 
-fn wide(rows: impl Iterator<Item = Row>) -> String {
-    let header = format!("{}   IP              NODE\n", Row::HEADER);
-    let lines = rows.map(|row| format!("{row}   {:<15} {}\n", row.ip, row.node));
-    [header].into_iter().chain(lines).collect()
-}
-
-/// Until whoever asked hangs up.
-fn watch(driver: &Driver, stream: &UnixStream, request: &Request) -> io::Result<()> {
-    let mut shown = String::new();
+fn until_gone(handle: &NodeHandle, stream: &UnixStream, ids: &[PodId]) -> Outcome {
     loop {
-        let own = request.clone();
-        let text = driver
-            .ask(move |node| get(node, &own))
-            .map_err(io::Error::other)?;
-        let news: String = text
-            .lines()
-            .filter(|line| !shown.lines().any(|old| old == *line))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        if !news.is_empty() {
-            send(stream, Frame::Stdout, news.as_bytes())?;
-        }
-        shown = text;
-        if hung_up(stream, &[], 200)? {
-            return Ok(());
+        let ids = ids.to_vec();
+        let there = ask(handle, move |node| {
+            Ok(ids.iter().any(|id| node.pod(*id).is_some()))
+        })?;
+        if !there || hung_up(stream, &[], 50)? {
+            return Ok(0);
         }
     }
 }
 
 /// Waits for any of these, at most so many milliseconds; true if the client is gone.
-fn hung_up(stream: &UnixStream, others: &[&dyn AsFdDyn], millis: u16) -> io::Result<bool> {
+pub(crate) fn hung_up(
+    stream: &UnixStream,
+    others: &[BorrowedFd<'_>],
+    millis: u16,
+) -> io::Result<bool> {
     let mut fds = vec![PollFd::new(stream.as_fd(), PollFlags::POLLHUP)];
     fds.extend(
         others
             .iter()
-            .map(|other| PollFd::new(other.fd(), PollFlags::POLLIN)),
+            .map(|other| PollFd::new(*other, PollFlags::POLLIN)),
     );
     match poll(&mut fds, PollTimeout::from(millis)) {
         Ok(_) | Err(nix::errno::Errno::EINTR) => {
@@ -167,100 +160,4 @@ fn hung_up(stream: &UnixStream, others: &[&dyn AsFdDyn], millis: u16) -> io::Res
         }
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// Anything with a descriptor.
-trait AsFdDyn {
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_>;
-}
-
-impl<T: AsFd> AsFdDyn for T {
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.as_fd()
-    }
-}
-
-/// The client has put the manifest itself in the place of its name.
-fn apply(driver: &Driver, request: &Request) -> podlife::Result<String> {
-    let documents = Documents::read(request.words.first().map_or("", String::as_str))?;
-    let pods = documents.pods.into_iter().map(|pod| Ok(pod.validate()?));
-    let pods = pods.collect::<podlife::Result<Vec<Valid<Pod>>>>()?;
-    driver.ask(move |node| {
-        let mut text = String::new();
-        for map in documents.config_maps {
-            node.put(map)?;
-        }
-        for secret in documents.secrets {
-            node.put(secret)?;
-        }
-        for pod in pods {
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            node.create(pod)?;
-            text.push_str(&format!("pod/{name} created\n"));
-        }
-        Ok(text)
-    })
-}
-
-fn logs(driver: &Driver, stream: &UnixStream, request: &Request) -> io::Result<()> {
-    let own = request.clone();
-    let logs = driver.ask(move |node| {
-        let (id, container) = target(node, &own)?;
-        let options = LogOptions {
-            follow: own.has("f"),
-            previous: own.has("previous") || own.has("p"),
-            timestamps: own.has("timestamps"),
-            tail: own.flags.get("tail").and_then(|text| text.parse().ok()),
-            ..LogOptions::default()
-        };
-        node.logs(id, &container, options)
-    });
-    let mut logs = logs.map_err(io::Error::other)?;
-    let mut buffer = [0; 16 << 10];
-    loop {
-        match logs.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => send(stream, Frame::Stdout, &buffer[..count])?,
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
-                if hung_up(stream, &[&logs], 1000)? {
-                    return Ok(());
-                }
-            }
-            Err(why) => return Err(why),
-        }
-    }
-}
-
-/// `pod:path` is in a container; the client made the other one absolute. It is copied on this connection's thread.
-fn copy(driver: &Driver, request: &Request) -> podlife::Result<String> {
-    let own = request.clone();
-    let copy = driver.ask(move |node| {
-        let usage = || {
-            Error::new(
-                Kind::Invalid,
-                "copy",
-                "say podctl cp FROM TO, one of them as pod:path",
-            )
-        };
-        let [from, to] = &own.words[..] else {
-            return Err(usage());
-        };
-        let inside = |name: &str| {
-            let pod = named(node, &own, name)?;
-            Ok::<_, Error>((pod.id(), container(&pod, &own)))
-        };
-        match (from.split_once(':'), to.split_once(':')) {
-            (Some((name, from)), None) => {
-                let (id, container) = inside(name)?;
-                node.copy_out(id, &container, from, to)
-            }
-            (None, Some((name, to))) => {
-                let (id, container) = inside(name)?;
-                node.copy_in(id, &container, from, to)
-            }
-            _ => Err(usage()),
-        }
-    })?;
-    let copied = copy.finish()?;
-    Ok(format!("{} files, {} bytes\n", copied.files, copied.bytes))
 }

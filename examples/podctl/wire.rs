@@ -28,44 +28,138 @@ pub(crate) enum Frame {
     Exit = 5,
 }
 
-const FLAGS_WITH_VALUE: [&str; 7] = ["c", "o", "n", "tail", "grace-period", "socket", "state"];
+/// Flags with a value, by the name under which they are kept.
+const VALUES: [&str; 14] = [
+    "c",
+    "o",
+    "n",
+    "tail",
+    "since",
+    "limit-bytes",
+    "grace-period",
+    "socket",
+    "state",
+    "image",
+    "target",
+    "for",
+    "wait",
+    "f",
+];
+/// Flags without.
+const SWITCHES: [&str; 10] = [
+    "i",
+    "t",
+    "f",
+    "p",
+    "w",
+    "A",
+    "timestamps",
+    "force",
+    "help",
+    "h",
+];
+/// Long names of short flags.
+const LONG: [(&str, &str); 11] = [
+    ("container", "c"),
+    ("output", "o"),
+    ("namespace", "n"),
+    ("stdin", "i"),
+    ("tty", "t"),
+    ("follow", "f"),
+    ("filename", "f"),
+    ("previous", "p"),
+    ("watch", "w"),
+    ("all-namespaces", "A"),
+    ("h", "help"),
+];
 /// A frame is no larger.
 pub(crate) const PAYLOAD_MAX: usize = 64 << 10;
 
 impl Request {
-    /// `-it` is `-i -t`; `-o json`, `-o=json` and `--tail=5` are what they are everywhere.
-    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Request {
+    /// `-it` is `-i -t`; `-o json`, `-ojson`, `-o=json` and `--tail=5` are what they are everywhere.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String> {
         let mut request = Request::default();
         let mut arguments = arguments.into_iter();
         while let Some(word) = arguments.next() {
             if word == "--" {
                 request.command.extend(arguments.by_ref());
-            } else if let Some(long) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-                let flag = long.trim_start_matches('-');
-                let (name, value) = match flag.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (flag, None),
-                };
-                if FLAGS_WITH_VALUE.contains(&name) {
-                    let value = value.or_else(|| arguments.next()).unwrap_or_default();
-                    request.flags.insert(name.into(), value);
-                } else if long.starts_with('-') {
-                    request.flags.insert(name.into(), String::new());
-                } else {
-                    let letters = name.chars().map(|letter| (letter.into(), String::new()));
-                    request.flags.extend(letters);
-                }
+            } else if let Some(long) = word.strip_prefix("--") {
+                request.flag(long, &mut arguments)?;
+            } else if let Some(short) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+                request.letters(short, &mut arguments)?;
             } else if request.verb.is_empty() {
                 request.verb = word;
             } else {
                 request.words.push(word);
             }
         }
-        request
+        Ok(request)
+    }
+
+    /// The last of several letters may have a value.
+    fn letters(
+        &mut self,
+        letters: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), String> {
+        let (first, others) = letters.split_at(letters.chars().next().map_or(0, char::len_utf8));
+        if others.is_empty() || others.starts_with('=') {
+            return self.flag(letters, rest);
+        }
+        if self.has_value(first) {
+            return self.flag(&format!("{first}={others}"), rest);
+        }
+        self.flag(first, rest)?;
+        self.letters(others, rest)
+    }
+
+    fn flag(&mut self, flag: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (flag, None),
+        };
+        let long = LONG.iter().find(|(long, _)| *long == name);
+        let name = long.map_or(name, |(_, short)| short);
+        let value = if self.has_value(name) {
+            let missing = || format!("the flag {flag:?} needs a value");
+            value.or_else(|| rest.next()).ok_or_else(missing)?
+        } else if SWITCHES.contains(&name) {
+            value.unwrap_or_default()
+        } else {
+            return Err(format!("there is no flag {flag:?}; see podctl help"));
+        };
+        self.flags.insert(name.into(), value);
+        Ok(())
+    }
+
+    /// `-f` names a file, or follows.
+    fn has_value(&self, name: &str) -> bool {
+        VALUES.contains(&name) && (name != "f" || self.verb == "apply")
     }
 
     pub(crate) fn has(&self, flag: &str) -> bool {
-        self.flags.contains_key(flag)
+        self.flags.get(flag).is_some_and(|value| value != "false")
+    }
+
+    pub(crate) fn number(&self, flag: &str) -> Result<Option<u64>, String> {
+        let number = |text: &String| {
+            text.parse()
+                .map_err(|_| format!("--{flag} {text}: not a number"))
+        };
+        self.flags.get(flag).map(number).transpose()
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.flags.get("n").map_or("default", String::as_str)
+    }
+
+    /// The pods that are named: `web`, `pod web` and `pod/web` are the same.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &str> {
+        let kind = |word: &&String| ["po", "pod", "pods"].contains(&&***word);
+        let named = usize::from(self.words.first().as_ref().is_some_and(kind));
+        self.words[named..]
+            .iter()
+            .map(|word| word.trim_start_matches("pod/"))
     }
 
     pub(crate) fn send(&self, mut to: impl Write) -> io::Result<()> {

@@ -278,7 +278,12 @@ impl Node {
             Some(attempt) => runs.find(|run| run.attempt == attempt),
             None => runs.nth(usize::from(options.previous)),
         };
-        let run = run.ok_or_else(|| Error::new(Kind::Conflict, attempt(), "it has not run yet"))?;
+        let why = match (options.attempt, options.previous && !site.runs.is_empty()) {
+            (Some(_), _) => "that run is not on record",
+            (None, true) => "it has not run before",
+            (None, false) => "it has not run yet",
+        };
+        let run = run.ok_or_else(|| Error::new(Kind::Conflict, attempt(), why))?;
         run.log.open(options)
     }
 

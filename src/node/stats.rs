@@ -35,7 +35,8 @@ pub struct ContainerStats {
 }
 
 /// What was used, as far as somebody counts it: each is `None` where the host has no cgroup for the pod, or not the
-/// controller.
+/// controller. Nothing is made up from `/proc` instead: processes that have ended are not in there, and pages that several
+/// share are in there several times.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
