@@ -37,6 +37,10 @@ pub(super) fn pod(pod: &mut Pod) {
     fill(&mut spec.scheduler_name, "default-scheduler".into());
     spec.termination_grace_period_seconds.get_or_insert(30);
     spec.enable_service_links.get_or_insert(true);
+    // The older name of the same field.
+    if let Some(account) = &spec.service_account {
+        fill(&mut spec.service_account_name, account.clone());
+    }
     spec.security_context.get_or_insert_default();
     let host_network = spec.host_network == Some(true);
     for one in spec.init_containers.iter_mut().chain(&mut spec.containers) {
