@@ -194,7 +194,7 @@ impl Driver {
         self.handle(Input::Exited {
             container: ContainerIndex(0),
             attempt,
-            exit,
+            exit: Box::new(exit),
         });
         self.drain();
     }

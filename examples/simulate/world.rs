@@ -280,7 +280,7 @@ impl World {
                 Some(Input::Exited {
                     container,
                     attempt,
-                    exit,
+                    exit: Box::new(exit),
                 })
             }
         }

@@ -29,7 +29,7 @@ pub enum Input {
         /// Of which attempt.
         attempt: u32,
         /// How.
-        exit: Exit,
+        exit: Box<Exit>,
     },
     /// The sandbox ended though nobody asked: its pause process is gone, and every container with it. Exits of
     /// containers that were not told before are lost; no `Exited` for them follows.
@@ -51,7 +51,7 @@ pub enum Input {
     /// back-off.
     Restart(Option<ContainerIndex>),
     /// A condition that is not the kubelet's own: what readiness gates wait for. One of the kubelet's types is ignored.
-    Condition(PodCondition),
+    Condition(Box<PodCondition>),
 }
 
 /// Whether the record reached the place where it survives the embedder.

@@ -290,14 +290,14 @@ impl PodMachine {
                 container,
                 attempt,
                 exit,
-            } => self.exited(container.as_usize(), attempt, exit),
+            } => self.exited(container.as_usize(), attempt, *exit),
             Input::SandboxLost { attempt } => self.sandbox_lost(attempt),
             Input::Delete(deletion) => self.delete(deletion),
             Input::Evict(eviction) => self.evict(eviction),
             Input::Update(pod) => self.update(pod),
             Input::Retry => self.retry(),
             Input::Restart(container) => self.restart(container.map(ContainerIndex::as_usize)),
-            Input::Condition(condition) => self.set_condition(condition),
+            Input::Condition(condition) => self.set_condition(*condition),
         }
     }
 

@@ -11,7 +11,7 @@ use super::rules::facts::{ProbeResult, Results};
 use super::rules::probe::{ProbeTarget, ProbeWorker, TargetState, Tick, is_started};
 use super::rules::shape::{ContainerView, ProbeView, Role};
 use super::timer::{ContainerTimer, Due};
-use crate::time::Mono;
+use crate::time::{Mono, Now};
 
 /// A container's probes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -132,27 +132,28 @@ impl PodMachine {
 
     /// One tick of a worker. Says whether what is published changed.
     fn tick(&mut self, index: usize, kind: ProbeKind) -> bool {
-        let Some((probe, target)) = self.probe_target(index, kind) else {
+        let Some(target) = self.probe_target(index) else {
             return false;
         };
         let (now, since) = (self.now.mono, self.probing_since);
         let newest = self.newest(index);
-        let Some(prober) = self.containers[index].probes.of(kind) else {
+        let Some((probe, prober)) = self.prober(index, kind) else {
             return false;
         };
         let before = prober.worker.result_of(newest);
-        let tick = prober.worker.tick(&probe, &target, since, now);
+        let tick = prober.worker.tick(probe, &target, since, now);
         let changed = prober.worker.result_of(newest) != before;
         match (tick, target.state) {
             (Tick::Run, _) => {
                 prober.next = now + probe.period;
-                self.run_probe(index, kind, probe.timeout);
+                let timeout = probe.timeout;
+                self.run_probe(index, kind, timeout);
             }
             (Tick::Wait, TargetState::Running { started })
                 if now < started + probe.initial_delay =>
             {
-                self.timers
-                    .arm(timer(index, kind), started + probe.initial_delay);
+                let begins = started + probe.initial_delay;
+                self.timers.arm(timer(index, kind), begins);
             }
             // On hold, or not its turn: who ends that asks again.
             (Tick::Wait | Tick::End, _) => {}
@@ -178,19 +179,19 @@ impl PodMachine {
 
     /// A run is over: what it found, if anything.
     fn found(&mut self, index: usize, kind: ProbeKind, success: Option<bool>) -> bool {
-        let Some((probe, target)) = self.probe_target(index, kind) else {
+        let Some((attempt, _)) = self.probed(index) else {
             return false;
         };
         let now = self.now.mono;
-        let Some(prober) = self.containers[index].probes.of(kind) else {
+        let Some((probe, prober)) = self.prober(index, kind) else {
             return false;
         };
-        let changed =
-            success.is_some_and(|success| prober.worker.finding(&probe, target.attempt, success));
-        if prober.worker.on_hold() {
+        let changed = success.is_some_and(|success| prober.worker.finding(probe, attempt, success));
+        let (on_hold, next) = (prober.worker.on_hold(), prober.next.max(now));
+        if on_hold {
             self.timers.disarm(timer(index, kind));
         } else {
-            self.timers.arm(timer(index, kind), prober.next.max(now));
+            self.timers.arm(timer(index, kind), next);
         }
         match success {
             Some(true) => {}
@@ -217,15 +218,27 @@ impl PodMachine {
         self.may_write();
     }
 
-    fn probe_target(&mut self, index: usize, kind: ProbeKind) -> Option<(ProbeView, ProbeTarget)> {
-        let probe = *self.shape.containers[index].probe(kind)?;
+    /// A probe's numbers, and who runs it.
+    fn prober(&mut self, index: usize, kind: ProbeKind) -> Option<(&ProbeView, &mut Prober)> {
+        let probe = self.shape.containers[index].probe(kind)?;
+        Some((probe, self.containers[index].probes.of(kind)?))
+    }
+
+    /// The attempt that runs, and since when.
+    fn probed(&mut self, index: usize) -> Option<(u32, Now)> {
         let started = self.record.containers[index].running_since()?;
         let attempt = match self.injected(Fault::HoldNotCleared) {
             true => 0,
             false => self.newest(index),
         };
+        Some((attempt, started))
+    }
+
+    /// What probes see of a container; none while it does not run.
+    fn probe_target(&mut self, index: usize) -> Option<ProbeTarget> {
+        let (attempt, started) = self.probed(index)?;
         let probes = &self.containers[index].probes;
-        let target = ProbeTarget {
+        Some(ProbeTarget {
             attempt,
             state: TargetState::Running {
                 started: started.mono,
@@ -237,8 +250,7 @@ impl PodMachine {
             ),
             sidecar: self.shape.containers[index].role == Role::Sidecar,
             pod_deleted: self.record.ending.is_some(),
-        };
-        Some((probe, target))
+        })
     }
 }
 

@@ -122,11 +122,11 @@ impl Timers {
         if self.floor > now {
             return None;
         }
-        self.floor = self.earliest();
+        let (place, at) = self.all.iter().enumerate().min_by_key(|(_, at)| **at)?;
+        self.floor = *at;
         if self.floor > now || self.floor == NEVER {
             return None;
         }
-        let place = self.all.iter().position(|at| *at == self.floor)?;
         self.all[place] = NEVER;
         Some(timer_at(place))
     }

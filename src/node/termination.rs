@@ -96,7 +96,7 @@ impl Resident {
         self.tell(Input::Exited {
             container,
             attempt,
-            exit,
+            exit: Box::new(exit),
         });
     }
 

@@ -105,6 +105,7 @@ impl World {
             return Ok(());
         };
         let container = ContainerIndex(index as u16);
+        let exit = Box::new(exit);
         let twice = self.dice.permille(20);
         self.handle(Input::Exited {
             container,
