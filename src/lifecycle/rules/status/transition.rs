@@ -1,12 +1,12 @@
 //! Which updates of a status are legal, and when a condition changed.
 
-use crate::lifecycle::rules::restart::on_exit;
+use crate::lifecycle::rules::restart::{by_policy, on_exit};
 use crate::lifecycle::rules::shape::Shape;
 use crate::model::{ConditionType, ContainerStatus, PodCondition, PodStatus};
 use crate::time::Wall;
 
-/// Whether the containers of `new` may follow on those of `old`: an ended container may only run again if its policy or a
-/// rule of its restarts it. An update that is not legal is dropped whole.
+/// Whether the containers of `new` may follow on those of `old`: an ended container may only run again if the pod's
+/// policy, its own or a rule of its restarts it. An update that is not legal is dropped whole.
 ///
 /// ```
 /// use podlife::lifecycle::rules::shape::Shape;
@@ -35,14 +35,17 @@ pub fn is_legal(shape: &Shape, old: &PodStatus, new: &PodStatus) -> bool {
         ),
     ];
     lists.into_iter().all(|(indexes, old, new)| {
-        let mut containers = indexes.iter().map(|index| &shape.containers[*index]);
-        containers.all(|container| {
-            let code = exit_code(named(old, &container.name));
-            let ended = exit_code(named(new, &container.name)).is_some();
-            code.is_none_or(|code| {
-                ended
-                    || named(new, &container.name).is_none()
-                    || on_exit(container, code).restarts()
+        let may_run_again = |name: &str, code: i32| {
+            let mut containers = indexes.iter().map(|index| &shape.containers[*index]);
+            by_policy(shape.policy, code)
+                || containers
+                    .find(|container| *container.name == *name)
+                    .is_some_and(|container| on_exit(container, code).restarts())
+        };
+        old.iter().all(|was| {
+            let goes_on = |is: &ContainerStatus| exit_code(is).is_none();
+            exit_code(was).is_none_or(|code| {
+                !named(new, &was.name).is_some_and(goes_on) || may_run_again(&was.name, code)
             })
         })
     })
@@ -69,6 +72,6 @@ fn named<'a>(list: &'a [ContainerStatus], name: &str) -> Option<&'a ContainerSta
     list.iter().find(|status| status.name == name)
 }
 
-fn exit_code(status: Option<&ContainerStatus>) -> Option<i32> {
-    Some(status?.state.as_ref()?.terminated.as_ref()?.exit_code)
+fn exit_code(status: &ContainerStatus) -> Option<i32> {
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
