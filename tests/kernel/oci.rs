@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use podlife::Node;
-use podlife::cgroup::{CPU_WEIGHT, Limits};
+use podlife::cgroup::{CPU_WEIGHT, Cgroup, Controller, Hierarchy, Limits};
 use podlife::linux::oci::Bundle;
 use podlife::linux::pause::{Key, Sandbox};
 use podlife::model::cpu_share::WeightFormula;
@@ -286,6 +286,48 @@ fn an_exported_bundle_is_imported_as_what_it_was() {
     }
     assert_eq!(one["process"], other["process"]);
     assert_eq!(one["hostname"], other["hostname"]);
+}
+
+/// Where cgroup v2 has the controllers: what another runtime writes there is what podlife would.
+#[test]
+fn another_runtime_sets_the_same_limits() {
+    let host = Hierarchy::find().unwrap().filter(|found| {
+        let top = Cgroup::open(&found.mount).and_then(|top| top.controllers());
+        let needed = Controller::Cpu | Controller::Memory;
+        top.is_ok_and(|there| (needed - there).is_empty())
+    });
+    if host.is_none() || !nobody::is_root() || !runtimes().contains(&"crun") {
+        return println!(
+            "skipped: limits under another runtime: needs root, crun, and a cgroup v2 with cpu and memory"
+        );
+    }
+    let bundle = planned().bundle("main").unwrap();
+    let exported = Exported::new("limited");
+    bundle.export(&exported.0).unwrap();
+    let mut config = exported.config();
+    let script =
+        "cd /sys/fs/cgroup; for file in *.*; do echo \"$file: $(cat $file)\"; done 2>/dev/null";
+    config["process"]["args"] = json!(["sh", "-c", script]);
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+    let name = format!("podlife-limited-{}", std::process::id());
+    let mut crun = Command::new("crun");
+    crun.arg("--root").arg(exported.0.join("state"));
+    crun.args(["--cgroup-manager=cgroupfs", "run", "--bundle"])
+        .arg(&exported.0)
+        .arg(&name);
+    let output = crun.stdin(std::process::Stdio::null()).output().unwrap();
+    let there = facts(&String::from_utf8_lossy(&output.stdout));
+    let expected = facts(
+        &bundle
+            .limits
+            .texts()
+            .map(|(file, text)| format!("{file}: {text}\n"))
+            .collect::<String>(),
+    );
+    assert!(expected.len() > 3, "{expected:?}");
+    for (file, text) in &expected {
+        assert_eq!(there.get(file), Some(text), "{file}: {output:?}");
+    }
 }
 
 /// Every setting of cgroup v2 survives the way out and in.

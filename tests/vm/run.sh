@@ -12,7 +12,7 @@ readonly TESTS="vm kernel node"          # what runs in there: test crates of th
 readonly LIMIT=1500                      # seconds for one machine
 # The host's own, in place of busybox's: what the tests' scripts expect of a Debian.
 readonly TOOLS="sh bash ldd setpriv nice cat ls tr id env sleep touch stat readlink mkdir rm cp mv true false wc head grep
-    sed hostname umount mount ps unshare nsenter"
+    sed hostname umount mount ps unshare nsenter crun"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
