@@ -171,6 +171,102 @@ fn a_grpc_probe_asks_for_health() {
     hosted.end();
 }
 
+/// A server made by gRPC's own library: well as a whole, not the service `sick`, and without others.
+const HEALTH: &str = "import grpc, concurrent.futures as f
+def check(request, context):
+    name = request[2:].decode()
+    if name == 'none': context.abort(grpc.StatusCode.NOT_FOUND, 'unknown service')
+    return bytes([8, 2 if name == 'sick' else 1])
+def handlers(*names):
+    check_ = grpc.unary_unary_rpc_method_handler(check)
+    return [grpc.method_handlers_generic_handler(name, {'Check': check_}) for name in names]
+servers = []
+for port, names in [(8080, ['grpc.health.v1.Health']), (8081, ['other.Service'])]:
+    server = grpc.server(f.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers(handlers(*names))
+    server.add_insecure_port(f'127.0.0.1:{port}')
+    server.start()
+    servers.append(server)
+servers[0].wait_for_termination()";
+
+#[test]
+fn a_grpc_server_of_the_library_is_understood() {
+    let mut hosted = Hosted::ephemeral();
+    let look = ["-c", "import grpc, sys; print(sys.executable)"];
+    let python = std::process::Command::new("python3").args(look).output();
+    let python = python.map(|found| String::from_utf8(found.stdout).unwrap());
+    let python = python.unwrap_or_default().trim().to_owned();
+    if python.is_empty() {
+        println!("skipped: node: a real gRPC server: there is no python3 with grpc here");
+        return hosted.end();
+    }
+    let asked = |port: u16, service: &str| json!({ "grpc": { "port": port, "service": service }, "periodSeconds": 1, "failureThreshold": 60 });
+    let main = json!({ "name": "main", "image": "podlife.local/host", "command": [python, "-c", HEALTH],
+        "startupProbe": asked(8080, ""), "readinessProbe": asked(8080, "sick"), "livenessProbe": asked(8080, "none") });
+    let other = with(
+        shell("other", "exec sleep 1000"),
+        json!({ "startupProbe": asked(8080, "well"), "readinessProbe": asked(8081, "") }),
+    );
+    let id = hosted.create(&pod("health", "Always", json!([main, other])));
+    hosted.until(
+        "Unhealthy",
+        "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")",
+    );
+    hosted.until(
+        "Unhealthy",
+        "Liveness probe failed: error: health rpc probe failed: rpc error: code = 5",
+    );
+    hosted.until(
+        "Unhealthy",
+        "Readiness probe failed: error: this server does not implement the grpc health protocol",
+    );
+    let status = hosted.node.pod(id).unwrap().status();
+    for name in ["main", "other"] {
+        assert_eq!(container(status, name).started, Some(true), "{name}");
+    }
+    hosted.kill(id);
+    hosted.end();
+}
+
+/// Not in the container's own, whose limits are for the container.
+#[test]
+fn probes_and_hooks_have_cgroups_beside_the_containers() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: node: cgroups of probes: an ordinary user may have none");
+        return;
+    }
+    let mut hosted = Hosted::ephemeral();
+    let told =
+        json!({ "exec": { "command": ["/bin/sh", "-c", "grep ^0: /proc/self/cgroup; exit 1"] } });
+    let main = with(
+        shell("main", "exec sleep 1000"),
+        json!({ "lifecycle": { "preStop": told.clone() } }),
+    );
+    let main = with(main, probe("readinessProbe", told));
+    let id = hosted.create(&pod("cgroups", "Always", json!([main])));
+    let first = hosted.until("Unhealthy", "0::").message();
+    let own = hosted.node.output(
+        id,
+        "main",
+        Exec::new(["grep", "^0:", "/proc/1/cgroup"]),
+        LONG,
+    );
+    let own = String::from_utf8(own.unwrap().stdout).unwrap();
+    assert!(first.contains("/main.0.exec-"), "{first}");
+    assert!(
+        own.trim_end().ends_with("/main.0") || own.trim_end() == "0::/",
+        "{own}"
+    );
+    hosted
+        .node
+        .delete(id, podlife::node::Delete::within(Duration::from_secs(5)))
+        .unwrap();
+    let last = hosted.until("FailedPreStopHook", "0::").message();
+    assert!(last.contains("/main.0.exec-") && last != first, "{last}");
+    hosted.wait(id, Until::Deleted);
+    hosted.end();
+}
+
 #[test]
 fn a_probe_that_takes_too_long_is_killed() {
     let mut hosted = Hosted::ephemeral();
