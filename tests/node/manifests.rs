@@ -1,6 +1,7 @@
 //! Static pods.
 
 use std::fs;
+use std::time::Instant;
 
 use podlife::node::{Delete, Node, PodId, Until};
 use serde_json::json;
@@ -32,14 +33,20 @@ fn manifest(colour: &str, word: &str) -> String {
 
 /// Drives until there is a pod of that name, another than `not`, that is ready.
 fn ready(hosted: &mut Hosted, name: &str, not: Option<PodId>) -> PodId {
+    let until = Instant::now() + LONG;
     loop {
+        assert!(Instant::now() < until, "no other pod {name}");
         let found = hosted.node.find("default", name).map(|pod| pod.id());
         match found.filter(|id| Some(*id) != not) {
             Some(id) => {
                 hosted.wait(id, Until::Ready);
                 return id;
             }
-            None => hosted.node.turn(Some(LONG)).map(drop).unwrap(),
+            None => hosted
+                .node
+                .turn(Some(until - Instant::now()))
+                .map(drop)
+                .unwrap(),
         }
     }
 }
@@ -88,6 +95,40 @@ fn pods_are_what_the_files_say() {
     let other = hosted.create(&other);
     hosted.until("Failed", "settings");
     hosted.delete(other);
+    drop(directory);
+    hosted.end();
+}
+
+#[test]
+fn what_a_file_says_in_vain_is_told_once() {
+    let before = Before::now();
+    let directory = Directory::new("told");
+    let file = |name: &str, text: &str| fs::write(directory.0.join(name), text).unwrap();
+    let node = before::open(Node::options().manifests(&directory.0));
+    let mut hosted = Hosted::around(node, before);
+    // The name belongs to a pod that somebody made by hand: it stays, and the file's pod waits.
+    let main = json!([shell("main", "exec sleep 1000")]);
+    let by_hand = hosted.create(&pod("server", "Never", main));
+    file("server.yaml", &manifest("blue", "file"));
+    hosted.until("FailedManifest", "does not come from a file");
+    file(".hidden", "nothing of a manifest");
+    file(
+        "broken.yaml",
+        "kind: Pod\napiVersion: v1\nspec: {containers: 7}\n",
+    );
+    hosted.until("FailedManifest", "spec.containers");
+    hosted.wait(by_hand, Until::Ready);
+    hosted.kill(by_hand);
+    let id = ready(&mut hosted, "server", Some(by_hand));
+    fs::remove_file(directory.0.join("server.yaml")).unwrap();
+    hosted.wait(id, Until::Deleted);
+    let failed = |event: &&podlife::node::Event| event.reason() == "FailedManifest";
+    let names = hosted
+        .seen
+        .iter()
+        .filter(failed)
+        .map(|event| &*event.name.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["server.yaml", "broken.yaml"]);
     drop(directory);
     hosted.end();
 }

@@ -1,5 +1,6 @@
 //! The page for Prometheus.
 
+use podlife::node::Until;
 use serde_json::json;
 
 use super::hosted::{Hosted, pod, shell, with};
@@ -35,18 +36,16 @@ fn a_running_pod_has_figures() {
         1.0
     );
     let name = "namespace=\"default\",pod=\"busy\"";
-    assert_eq!(
-        value(&format!(
-            "kube_pod_status_phase{{{name},phase=\"Running\"}}"
-        )),
-        1.0
-    );
-    assert_eq!(
-        value(&format!(
-            "kube_pod_container_status_restarts_total{{container=\"main\",{name}}}"
-        )),
-        0.0
-    );
+    for (phase, is) in [("Running", 1.0), ("Pending", 0.0), ("Succeeded", 0.0)] {
+        let line = format!("kube_pod_status_phase{{{name},phase=\"{phase}\"}}");
+        assert_eq!(value(&line), is, "{line}");
+    }
+    for (container, ready) in [("main", 1.0), ("other", 0.0)] {
+        let labels = format!("{{container=\"{container}\",{name}}}");
+        let restarts = format!("kube_pod_container_status_restarts_total{labels}");
+        let line = format!("kube_pod_container_status_ready{labels}");
+        assert_eq!((value(&line), value(&restarts)), (ready, 0.0), "{labels}");
+    }
     let labels = format!("{{container=\"main\",image=\"podlife.local/host\",{name}}}");
     let started = value(&format!("container_start_time_seconds{labels}"));
     let now = std::time::SystemTime::now()
@@ -72,5 +71,26 @@ fn a_running_pod_has_figures() {
         .count();
     assert!(types == helps && types >= 5, "{page}");
     hosted.delete(id);
+    hosted.end();
+}
+
+#[test]
+fn restarts_are_counted() {
+    let mut hosted = Hosted::ephemeral();
+    let id = hosted.create(&pod(
+        "again",
+        "Never",
+        json!([shell("main", "exec sleep 1000")]),
+    ));
+    hosted.wait(id, Until::Ready);
+    hosted.node.restart(id, Some("main")).unwrap();
+    hosted.until("Exited", "main");
+    hosted.seen.clear();
+    hosted.until("Started", "main");
+    let labels = "{container=\"main\",namespace=\"default\",pod=\"again\"}";
+    let line = format!("kube_pod_container_status_restarts_total{labels} 1\n");
+    let page = hosted.node.metrics().to_string();
+    assert!(page.contains(&line), "no {line} in\n{page}");
+    hosted.kill(id);
     hosted.end();
 }
