@@ -163,7 +163,7 @@ fn podctl_does_what_kubectl_does() {
     attach(&client);
     debug(&client);
     files(&client, &folder);
-    forward(&client);
+    forward(&client, &server);
     ends(&client);
     server.interrupt();
     assert_eq!(server.end().code, 0);
@@ -454,7 +454,8 @@ fn files(client: &Client, folder: &Folder) {
 }
 
 /// The pod has the host's network: its servers are ours.
-fn forward(client: &Client) {
+fn forward(client: &Client, server: &Run) {
+    let threads = server.threads();
     let served = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = served.local_addr().unwrap().port().to_string();
     let mut listening = client.goes_on(&["port-forward", "web", &format!("0:{port}"), "0:1"]);
@@ -474,9 +475,14 @@ fn forward(client: &Client) {
     let stderr = listening.child.stderr.take().unwrap();
     BufReader::new(stderr).read_line(&mut why).unwrap();
     assert!(why.contains("Connection refused"), "{why}");
-    // Ctrl-C ends a connection that says nothing, too.
+    // Ctrl-C ends a connection that says nothing, too, and whoever served it.
     listening.interrupt();
     assert_eq!(inside.read(&mut [0; 8]).unwrap(), 0);
+    let until = Instant::now() + LONG;
+    while server.threads() > threads {
+        assert!(Instant::now() < until, "a connection is still served");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 
     client.fails(
         &["port-forward", "web", &format!("{port}:1")],

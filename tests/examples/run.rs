@@ -122,6 +122,12 @@ impl Run {
         self.line(&format!("the row {name} {ready} {status}"), is_it)
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        fs::read_dir(tasks).unwrap().count()
+    }
+
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
         signal::kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
