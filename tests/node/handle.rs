@@ -1,6 +1,8 @@
 //! Other threads.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use podlife::Kind;
 use podlife::lifecycle::rules::shutdown::ShutdownPeriod;
@@ -48,8 +50,9 @@ fn other_threads_use_a_handle() {
     assert_eq!(answer.unwrap_err().kind(), Kind::NodeClosed);
 }
 
-/// Drives a Node with a pod that does not care about SIGTERM, while `other` has its handle.
-fn beside_a_stubborn_pod(other: impl FnOnce(&NodeHandle) + Send + 'static) {
+/// Drives a Node with a pod that does not care about SIGTERM, while `other` has its handle. The flag says that whoever drives it has
+/// seen that the pod is being ended.
+fn beside_a_stubborn_pod(other: impl FnOnce(&NodeHandle, &AtomicBool) + Send + 'static) {
     let _before = Before::now();
     let mut node = before::ephemeral();
     let script = "trap '' TERM; echo up; while :; do sleep 0.05; done";
@@ -57,35 +60,44 @@ fn beside_a_stubborn_pod(other: impl FnOnce(&NodeHandle) + Send + 'static) {
     let id = node.create(valid(&manifest)).unwrap();
     printed(&mut node, id, "main", "up");
     let handle = node.handle();
+    let seen = Arc::new(AtomicBool::new(false));
+    let flag = seen.clone();
     let other = std::thread::spawn(move || {
-        other(&handle);
+        other(&handle, &flag);
         handle.close().wait(LONG).unwrap();
     });
-    let stopped = node.run_until(LONG, |_, _| false).unwrap_err();
-    assert_eq!(stopped.kind(), Kind::NodeClosed);
+    let stopped = node.run_until(LONG, |_, event| {
+        seen.fetch_or(matches!(event.kind, EventKind::Terminating(_)), Relaxed);
+        false
+    });
+    assert_eq!(stopped.unwrap_err().kind(), Kind::NodeClosed);
     other.join().unwrap();
     assert_eq!(node.pods().count(), 0);
 }
 
 #[test]
-fn a_drain_does_not_keep_the_node_from_other_calls() {
-    beside_a_stubborn_pod(|handle| {
-        let mut watch = handle.watch(Cursor::START);
-        let mut done = handle.drain(Duration::from_secs(1));
-        while !matches!(watch.next().unwrap().kind, EventKind::Terminating(_)) {}
+fn a_drain_keeps_the_driving_thread_from_nothing() {
+    beside_a_stubborn_pod(|handle, seen| {
+        let mut done = handle.drain(Duration::MAX);
+        let until = Instant::now() + LONG;
+        while !seen.load(Relaxed) {
+            assert!(Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let pods = handle.with(|node| Ok(node.pods().map(|pod| pod.id()).collect::<Vec<_>>()));
         let pods = pods.wait(LONG).unwrap();
         assert!(done.try_take().is_none());
         let logs = handle.logs(pods[0], "main", LogOptions::default());
         let said = std::io::read_to_string(logs.wait(LONG).unwrap()).unwrap();
         assert_eq!(said, "up\n");
+        handle.drain(Duration::ZERO).wait(LONG).unwrap();
         done.wait(LONG).unwrap();
     });
 }
 
 #[test]
 fn drains_do_not_mind_each_other() {
-    beside_a_stubborn_pod(|handle| {
+    beside_a_stubborn_pod(|handle, _| {
         let long = handle.drain(Duration::MAX);
         let period = |priority, grace| ShutdownPeriod { priority, grace };
         let short = handle.drain_by(&[period(0, 1), period(1000, 0)]);
