@@ -347,7 +347,10 @@ fn no_cgroup_is_left_of_what_was_killed() {
             .filter(|name| name.contains(".exec-"))
             .collect::<Vec<_>>()
     });
-    assert_eq!(left.unwrap_or_default(), Vec::<String>::new());
+    match left {
+        Some(left) => assert_eq!(left, Vec::<String>::new()),
+        None => println!("skipped: node: cgroups of commands: the pod has none here"),
+    }
     hosted.kill(id);
     hosted.end();
 }
