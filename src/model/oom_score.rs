@@ -9,6 +9,9 @@ use super::{Container, PodSpec, QosClass};
 /// Pods of at least this priority are critical.
 pub const CRITICAL_PRIORITY: i32 = 2_000_000_000;
 
+/// That of a pod's pause process: it is the last of the pod that the kernel would kill.
+pub const PAUSE: i32 = -998;
+
 const GUARANTEED: i64 = -997;
 const BEST_EFFORT: i64 = 1000;
 

@@ -23,6 +23,7 @@ use super::watch::WatchQueue;
 use super::work::WorkId;
 use super::{Cursor, PodId, PodName};
 use crate::lifecycle::rules::resize::Amounts;
+use crate::linux::capabilities::CapabilitySet;
 use crate::linux::cgroup::layout::Layout;
 use crate::linux::cgroup::{Cgroup, Controllers, Delegation, Enforcement, Missing};
 use crate::linux::features::{self, Support};
@@ -30,7 +31,7 @@ use crate::linux::pause::Program;
 use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::user::{IdMap, IdMaps};
-use crate::linux::{Clock, Reactor, security};
+use crate::linux::{Capabilities, Clock, Reactor, security};
 use crate::model::quantity::Format;
 use crate::model::resource_sum::ResourceList;
 use crate::model::{Pod, Quantity};
@@ -69,6 +70,8 @@ pub(super) struct Host {
     pub(super) pool: Pool,
     /// Why a user namespace cannot have a `/proc` of its own, if it cannot.
     hidden_proc: Option<Arc<str>>,
+    /// Nobody was told yet that no process can be made less likely to be killed for want of memory.
+    pub(super) cannot_rank: bool,
     seccomp: Profiles,
     modules: SecurityModules,
     /// See [`Ground::scratch`].
@@ -180,6 +183,8 @@ impl Host {
                 Support::Yes => None,
                 Support::No { why, .. } => Some(why.into()),
             },
+            cannot_rank: !Capabilities::own(CapabilitySet::Effective)?
+                .contains(Capabilities::named("SYS_RESOURCE")?),
             seccomp: options.seccomp,
             modules: SecurityModules {
                 apparmor_default: options.apparmor_default,

@@ -96,6 +96,11 @@ impl Resident {
             let why = format!("its containers see the processes outside of them: {why}");
             self.degrade(host, "proc", &why);
         }
+        if ground.users.is_none() && std::mem::take(&mut host.cannot_rank) {
+            let why = "the program that runs the Node has no CAP_SYS_RESOURCE: when memory runs out, pause processes and \
+                       Guaranteed pods are killed as soon as others";
+            self.degrade(host, "oom_score_adj", why);
+        }
         if let Some(volumes) = &ground.volumes {
             // An ordinary user is not in the group: pause gives it the volume, as root of its user namespace.
             let group = lower::sandbox::fs_group(&self.pod).filter(|_| !host.is_rootless());

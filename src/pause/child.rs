@@ -48,6 +48,8 @@ impl<I: Iterator<Item = i32> + Clone> Child<I> {
         if let Some(procs) = self.procs {
             kernel::write(procs, b"0").map_err(failed(Failure::CGROUP))?;
         }
+        let mut plan = walk::plan(self.plan)?;
+        plan.score()?;
         if let Some((target, namespaces)) = self.target {
             // Its PID namespace was joined at birth: that one cannot be changed later.
             let others = namespaces & !CLONE_NEWPID;
@@ -55,7 +57,6 @@ impl<I: Iterator<Item = i32> + Clone> Child<I> {
                 kernel::setns(target, others).map_err(failed(Failure::JOIN))?;
             }
         }
-        let plan = walk::plan(self.plan)?;
         arrange(&self.streams, report, self.handles).map_err(failed(Failure::STREAMS))?;
         kernel::setsid()
             .and_then(|()| kernel::block_no_signal())

@@ -12,6 +12,8 @@ use crate::wire::Failure;
 pub struct Plan {
     pub header: Header,
     records: &'static [u8],
+    /// So many steps were taken out already.
+    done: u32,
 }
 
 /// The plan's first bytes, without mapping it.
@@ -32,7 +34,30 @@ pub fn plan(fd: i32) -> core::result::Result<Plan, Failure> {
     let header = header(fd).map_err(failed)?;
     let bytes = kernel::map(fd, header.size as usize).map_err(failed)?;
     let records = bytes.get(HEADER_SIZE..).ok_or(failed(Errno::EPROTO))?;
-    Ok(Plan { header, records })
+    Ok(Plan {
+        header,
+        records,
+        done: 0,
+    })
+}
+
+impl Plan {
+    /// Sets the score if that is the first step: before the namespaces of a container are joined, for its `/proc` may not be
+    /// what it seems.
+    pub fn score(&mut self) -> core::result::Result<(), Failure> {
+        let Some((record, rest)) = Record::decode(self.records) else {
+            return Ok(());
+        };
+        if record.op == Op::OomScoreAdj {
+            oom_score_adj(&record).map_err(|errno| Failure {
+                step: self.done,
+                errno: errno.0,
+            })?;
+            self.records = rest;
+            self.done += 1;
+        }
+        Ok(())
+    }
 }
 
 /// What a walk knows between steps.
@@ -98,7 +123,7 @@ impl Walk {
     /// Does all of it. Returns only if it fails, or if the last step executes nothing.
     pub fn all(mut self, plan: &Plan) -> core::result::Result<(), Failure> {
         let mut rest = plan.records;
-        for step in 0..plan.header.steps {
+        for step in plan.done..plan.header.steps {
             let failed = |errno: Errno| Failure {
                 step,
                 errno: errno.0,

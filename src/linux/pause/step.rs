@@ -184,7 +184,7 @@ pub enum Step {
     Loopback,
     /// A resource limit.
     Rlimit(Rlimit),
-    /// Sets `oom_score_adj`, through the host's `/proc`. Before [`Step::Pivot`].
+    /// Sets `oom_score_adj`, through the host's `/proc`. Before [`Step::Pivot`]; first of all in a plan that joins namespaces.
     OomScoreAdj {
         /// -1000 to 1000.
         score: i32,

@@ -159,12 +159,8 @@ impl Lowering<'_> {
             Pids::Shared => Plan::new(Namespaces::MOUNT).joining(Namespaces::PID),
             Pids::Host => Plan::new(Namespaces::MOUNT),
         };
+        plan.push(self.score());
         plan.push(Step::Propagation("/".into(), Propagation::Slave));
-        let score = oom_score_adj(&self.pod.spec, self.spec, self.ground.memory);
-        plan.push(Step::OomScoreAdj {
-            score,
-            required: false,
-        });
         root::push(&mut plan, self)?;
         self.finish(
             &mut plan,
@@ -192,6 +188,7 @@ impl Lowering<'_> {
         }
         environment.extend(program.env.iter().cloned());
         let mut plan = Plan::inside(&self.container()?);
+        plan.push(self.score());
         if program.subreaper {
             plan.push(Step::Subreaper);
         }
@@ -208,6 +205,14 @@ impl Lowering<'_> {
         )
         .map_err(create_error)?;
         Ok(plan)
+    }
+
+    /// Not pause's: nothing in the pod shall outlast the others as that does.
+    fn score(&self) -> Step {
+        Step::OomScoreAdj {
+            score: oom_score_adj(&self.pod.spec, self.spec, self.ground.memory),
+            required: false,
+        }
     }
 
     fn directory(&self) -> Option<&str> {

@@ -13,6 +13,7 @@ use crate::model::Pod;
 use crate::model::dns::{ClusterDns, ResolvConf, pod_dns};
 use crate::model::hostname::PodHostname;
 use crate::model::hosts::{host_network_hosts, pod_hosts};
+use crate::model::oom_score::PAUSE;
 use crate::model::sysctl::normalize;
 use crate::node::volumes::{Place, in_scratch};
 
@@ -89,6 +90,13 @@ pub(crate) fn namespaces(pod: &Pod) -> Namespaces {
 pub(crate) fn plan(pod: &Pod, ground: &Ground) -> Result<Plan> {
     let mut plan = Plan::new(Namespaces::NONE);
     let name = PodHostname::of(pod, CLUSTER_DOMAIN)?;
+    // In a user namespace nobody may lower it, so no container's is lower than pause's either.
+    if ground.users.is_none() {
+        plan.push(Step::OomScoreAdj {
+            score: PAUSE,
+            required: false,
+        });
+    }
     plan.push(Step::Propagation("/".into(), Propagation::Slave));
     plan.push(Step::Filesystem {
         kind: "tmpfs".into(),
