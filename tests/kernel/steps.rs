@@ -117,6 +117,69 @@ fn a_container_that_fails_at_any_step_leaves_nothing_behind() {
     assert_eq!(pod.exit(key).code(), 7);
 }
 
+/// What runs beside a container: in its namespaces, with a terminal, and as confined as it is.
+fn beside(container: &Plan) -> Plan {
+    let steps = container.steps();
+    let inside = steps.iter().position(|step| *step == Step::Pivot).unwrap() + 1;
+    let mut plan = Plan::inside(container);
+    plan.push(Step::OomScoreAdj {
+        score: 1000,
+        required: false,
+    })
+    .push(Step::Subreaper)
+    .push(Step::Terminal {
+        rows: 24,
+        columns: 80,
+        uid: 0,
+    })
+    .extend(steps[inside..].iter().cloned());
+    plan
+}
+
+/// A probe, a hook or a session: the container does not notice.
+#[test]
+fn a_process_inside_that_fails_at_any_step_leaves_nothing_behind() {
+    let planned = planned();
+    let plan = planned.container("main").unwrap();
+    let own = plan.steps().len() - 1;
+    let mut sleeping = Plan::new(plan.namespaces());
+    sleeping.extend(plan.steps()[..own].iter().cloned());
+    sleeping
+        .execute(["/bin/sleep", "1000"], [] as [&str; 0])
+        .unwrap();
+    let mut pod = TestPod::of(&sandbox(&planned));
+    let container = Key::container(0, 0);
+    let running = pod.start(Start::new(container, &sleeping));
+    let before = held(&pod.pause.process);
+
+    let inside = beside(plan);
+    fn start(key: Key, plan: &Plan) -> Start<'_> {
+        Start {
+            target: Some(Key { exec: 0, ..key }),
+            terminal: true,
+            ..Start::new(key, plan)
+        }
+    }
+    for at in 0..inside.steps().len() {
+        let key = container.exec(1 + at as u32);
+        let mut failing = Plan::inside(plan);
+        failing.extend(inside.steps()[..at].iter().cloned());
+        failing.push(Step::Chdir("/no/such/place".into()));
+        let error = pod.refusal(start(key, &failing)).to_string();
+        let step = &inside.steps()[at];
+        assert!(
+            error.contains("/no/such/place: No such file"),
+            "{step}: {error}"
+        );
+        pod.send(Request::Acknowledge(key));
+        comes_to(&before, || held(&pod.pause.process));
+    }
+    let key = container.exec(1000);
+    pod.start(start(key, &inside));
+    assert_eq!(pod.exit(key).code(), 7);
+    assert!(running.is_running().unwrap());
+}
+
 /// Those of the program that embeds it.
 fn descriptors() -> BTreeSet<String> {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();

@@ -156,10 +156,9 @@ fn a_missing_controller_is_never_ignored() {
     );
     let id = hosted.create(&manifest);
     hosted.wait(id, Until::Finished);
-    let said = hosted
-        .seen
-        .iter()
-        .filter(|event| matches!(event.kind, EventKind::Degraded(_)));
+    let said = hosted.seen.iter().filter(
+        |event| matches!(&event.kind, EventKind::Degraded(told) if &*told.what == "memory"),
+    );
     let said: Vec<_> = said.map(|event| event.to_string()).collect();
     assert_eq!(said.len(), 1, "{said:#?}");
     hosted.delete(id);

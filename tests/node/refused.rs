@@ -1,7 +1,9 @@
 //! A host that refuses something: one system call after the other, as an outer container's seccomp profile would.
 
+use std::time::{Duration, Instant};
+
 use podlife::linux::seccomp::{Action, Profile};
-use podlife::node::{Delete, Event, Node, NodeOptions, Until};
+use podlife::node::{Delete, Event, Exec, Node, NodeOptions, PodId, Until};
 use serde_json::{Value, json};
 
 use super::before::{self, Before};
@@ -111,6 +113,97 @@ fn whatever_call_is_refused_it_is_said_and_nothing_half_made_is_left() {
         let named = said.contains("could not ") || said.contains("pause process ended");
         assert!(named, "without {call} it does not say what failed: {said}");
     }
+}
+
+/// What the Node calls to have a program run beside a container: its cgroup, its plan, its pipes.
+const INSIDE: [&str; 10] = [
+    "mkdir",
+    "mkdirat",
+    "openat",
+    "openat2",
+    "memfd_create",
+    "ftruncate",
+    "pipe2",
+    "epoll_ctl",
+    "readlink",
+    "statx",
+];
+
+/// What is in the pod's cgroup; nothing, where there is none.
+fn members(id: PodId) -> Vec<String> {
+    let Some(hierarchy) = podlife::cgroup::Hierarchy::find().unwrap() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut below = vec![hierarchy.mount];
+    while let Some(directory) = below.pop() {
+        for entry in std::fs::read_dir(&directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let path = entry.path();
+                if path.to_string_lossy().contains(&format!("/pod{id}/")) {
+                    found.push(entry.file_name().into_string().unwrap());
+                }
+                below.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A session that cannot be had, with a terminal or without, is no matter to the pod, nor to the next.
+#[test]
+fn nor_of_a_session_for_which_the_node_lacks_a_call() {
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    let main = json!([shell("main", "exec sleep 1000")]);
+    let id = node.create(valid(&pod("inside", "Never", main))).unwrap();
+    node.wait(id, Until::Ready, LONG).unwrap();
+    let cgroups = members(id);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let open = descriptors();
+    let mut failed = Vec::new();
+    for call in INSIDE {
+        for terminal in [false, true] {
+            let mut exec = Exec::new(["echo", "there"]);
+            if terminal {
+                exec = exec.terminal(Default::default());
+            }
+            let without = std::thread::scope(|scope| {
+                let node = &mut node;
+                let exec = exec.clone();
+                let run = move || {
+                    refuse(call);
+                    node.output(id, "main", exec, LONG)
+                };
+                scope.spawn(run).join().unwrap()
+            });
+            if let Err(error) = without {
+                let text = error.to_string();
+                assert!(text.contains("could not "), "without {call}: {text}");
+                failed.push(call);
+            }
+            let with = node.output(id, "main", exec, LONG).unwrap();
+            assert_eq!(with.stdout.trim_ascii(), b"there", "after {call}");
+            let until = Instant::now() + LONG;
+            while members(id) != cgroups || descriptors() != open {
+                assert!(Instant::now() < until, "without {call}: {:?}", members(id));
+                node.turn(Some(Duration::from_millis(1))).unwrap();
+            }
+        }
+    }
+    failed.dedup();
+    assert!(failed.len() > 2, "only {failed:?} made a difference");
+    assert_eq!(
+        node.pod(id).unwrap().status().container_statuses[0].restart_count,
+        0
+    );
+    node.delete(id, Delete::now()).unwrap();
+    node.wait(id, Until::Deleted, LONG).unwrap();
 }
 
 /// The PID 1 of a shared namespace is made after the sandbox and before the containers.

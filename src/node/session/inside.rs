@@ -57,10 +57,10 @@ impl Resident {
         let plan = self.lowered(host, (container, attempt), |lowering| {
             lowering.inside(&program)
         });
-        let entry = self.entry(cgroup)?;
         let sent = plan
             .map_err(|failure| Error::new(Kind::Invalid, attempted, &*failure.message))
-            .and_then(|plan| {
+            .and_then(|plan| Ok((plan, self.entry(cgroup)?)))
+            .and_then(|(plan, entry)| {
                 let output = |fd: Option<_>| fd.map_or(Output::Null, Output::Fd);
                 let start = Start {
                     target: Some(Key { exec: 0, ..key }),
