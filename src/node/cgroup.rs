@@ -167,6 +167,13 @@ impl Resident {
         }
     }
 
+    /// Somebody may have frozen the pod, and pause with it: it has to see what it held end.
+    pub(super) fn thaw(&self, host: &Host) {
+        if let Some(group) = self.pod_cgroup(host) {
+            let _ = group.thaw();
+        }
+    }
+
     /// Ends whatever is in the pod's cgroups: no pause answers for it any more.
     pub(super) fn kill_cgroup(&self, host: &Host) {
         let Ok(Some(group)) = self.cgroup(host) else {
@@ -190,7 +197,6 @@ impl Resident {
         group.remove().is_ok()
     }
 
-    /// The pod's cgroup, if it has one.
     /// The pod's own, with all its containers below it.
     pub(super) fn pod_cgroup(&self, host: &Host) -> Option<Cgroup> {
         self.cgroup(host).ok()?

@@ -115,6 +115,7 @@ impl Resident {
             (signal, self.container_cgroup(host, container, attempt))
         {
             let _ = cgroup.kill();
+            self.thaw(host);
         }
         let signal = match signal {
             Signal::Kill => LinuxSignal::KILL,

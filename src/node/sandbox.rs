@@ -181,6 +181,7 @@ impl Resident {
             _ => return Some(Outcome::Done),
         }
         self.ask(&Request::Quit);
+        self.thaw(host);
         match self.end_sandbox(host, Some(ticket)) {
             Ok(true) => {
                 self.drop_sandbox(host);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::hosted::{Hosted, container, pod, shell, valid, with};
 
 /// Whether memory and cpu can be limited; says so if not.
-fn skipped(what: &str) -> bool {
+pub(crate) fn skipped(what: &str) -> bool {
     let Delegation::Granted(root) = Delegation::find().unwrap() else {
         println!("skipped: node: {what}: no cgroup is delegated");
         return true;
@@ -24,7 +24,7 @@ fn skipped(what: &str) -> bool {
 }
 
 /// The pod's cgroup, wherever the Node put it.
-fn cgroup(id: PodId) -> PathBuf {
+pub(crate) fn cgroup(id: PodId) -> PathBuf {
     fn find(directory: &Path, name: &str) -> Option<PathBuf> {
         let entries = std::fs::read_dir(directory).ok()?.flatten();
         let mut below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -37,87 +37,17 @@ fn cgroup(id: PodId) -> PathBuf {
     find(&hierarchy.mount, &format!("pod{id}")).unwrap()
 }
 
-fn value(directory: &Path, file: &str) -> String {
+pub(crate) fn value(directory: &Path, file: &str) -> String {
     let text = std::fs::read_to_string(directory.join(file)).unwrap();
     text.trim().to_owned()
 }
 
-fn limited(name: &str, script: &str, memory: &str, cpu: &str) -> Value {
+pub(crate) fn limited(name: &str, script: &str, memory: &str, cpu: &str) -> Value {
     let amounts = json!({ "memory": memory, "cpu": cpu });
     with(
         shell(name, script),
         json!({ "resources": { "limits": amounts } }),
     )
-}
-
-/// What a process and its children have.
-fn scores(of: &podlife::linux::Process) -> Vec<(String, String)> {
-    let pid = of.pid().unwrap().unwrap().to_string();
-    let read = |pid: &str, file: &str| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        text.trim().to_owned()
-    };
-    let children = read(&pid, &format!("task/{pid}/children"));
-    let all = std::iter::once(&*pid).chain(children.split_whitespace());
-    all.map(|pid| (read(pid, "comm"), read(pid, "oom_score_adj")))
-        .collect()
-}
-
-/// When memory runs out, what holds the pod is killed last. Where no score can be lowered nothing is ranked before it either.
-#[test]
-fn pause_is_killed_after_its_containers() {
-    use podlife::linux::{Capabilities, capabilities::CapabilitySet};
-    let _before = super::before::Before::now();
-    let own = value(Path::new("/proc/self"), "oom_score_adj");
-    let root = nix::unistd::geteuid().is_root();
-    let able = Capabilities::own(CapabilitySet::Effective).unwrap();
-    let able = root && able.contains(Capabilities::named("SYS_RESOURCE").unwrap());
-    let lowered = |score: &str| if able { score.to_owned() } else { own.clone() };
-    let state = super::recovery::State::new("scores");
-    let mut node = state.node();
-    let mut told = 0;
-    let script = "cat /proc/self/oom_score_adj; exec sleep 1000";
-    for (name, main, expected) in [
-        ("besteffort", shell("main", script), "1000".to_owned()),
-        (
-            "guaranteed",
-            limited("main", script, "64Mi", "1"),
-            lowered("-997"),
-        ),
-    ] {
-        let mut manifest = pod(name, "Never", json!([main]));
-        manifest["spec"]["shareProcessNamespace"] = json!(true);
-        let id = node.create(valid(&manifest)).unwrap();
-        super::hosted::printed(&mut node, id, "main", &format!("{expected}\n"));
-        let cat = podlife::node::Exec::new(["cat", "/proc/self/oom_score_adj"]);
-        let output = node.output(id, "main", cat, super::hosted::LONG).unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            format!("{expected}\n")
-        );
-        let pause = lowered("-998");
-        let mut seen = scores(&state.pause(id));
-        seen.sort();
-        let all = [
-            ("podlife-logger", &pause),
-            ("podlife-pause", &pause),
-            ("podlife-reaper", &pause),
-            ("sleep", &expected),
-        ];
-        assert_eq!(
-            seen,
-            all.map(|(name, score)| (name.to_owned(), score.clone()))
-        );
-        node.delete(id, podlife::node::Delete::now()).unwrap();
-        node.wait(id, Until::Deleted, super::hosted::LONG).unwrap();
-        let events = std::iter::from_fn(|| node.next_event());
-        told += events
-            .filter(|event| event.message().contains("no CAP_SYS_RESOURCE"))
-            .count();
-    }
-    assert_eq!(told, usize::from(root && !able));
-    drop(node);
-    state.check();
 }
 
 /// The one that needs too much dies of it; pause and the container beside it do not.

@@ -22,6 +22,7 @@ mod limits;
 mod logs;
 mod manifests;
 mod metrics;
+mod pressed;
 mod probes;
 mod recovery;
 mod refused;

@@ -60,7 +60,7 @@ fn a_pod_has_users_of_its_own() {
 }
 
 /// Where the directory for temporary files is a tmpfs, and the kernel cannot show one with other ids.
-fn is_too_old() -> bool {
+pub(crate) fn is_too_old() -> bool {
     let _before = Before::now();
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release

@@ -221,6 +221,11 @@ fn a_part_of_a_volume_is_made_and_stays_in_it() {
 }
 
 fn part_is_made(host_users: bool) {
+    if !host_users && nix::unistd::geteuid().is_root() && super::users::is_too_old() {
+        return println!(
+            "skipped: parts of a path of the host with mapped ids: a tmpfs has them from Linux 6.3 on"
+        );
+    }
     let mut hosted = Hosted::ephemeral();
     let directory = Directory::new("parts");
     symlink("/etc", directory.0.join("trap")).unwrap();

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use podlife::cgroup::{
-    Bound, CPU_MAX, CPU_WEIGHT, CPUSET_CPUS, Cgroup, CpuList, CpuMax, Delegation, Enforcement,
-    Limits, MEMORY_HIGH, MEMORY_MAX, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX, PIDS_MAX, Resource,
+    Bound, CPU_MAX, CPU_WEIGHT, CPUSET_CPUS, Cgroup, CpuList, CpuMax, Delegation, Device,
+    Enforcement, IO_MAX, IoMax, Limits, MEMORY_HIGH, MEMORY_MAX, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
+    PIDS_MAX, Resource,
 };
 
 use crate::workload::Workload;
@@ -149,6 +150,32 @@ fn cpu_max_throttles_and_cpu_stat_says_so() {
     );
     let pressure = group.0.pressure(Resource::Cpu).unwrap().unwrap();
     assert!(pressure.some.total > Duration::ZERO, "{pressure:?}");
+}
+
+/// Four seconds' worth of writing, waited for.
+#[test]
+#[ignore = "needs the stock kernel: bash tests/vm/run.sh"]
+fn io_max_slows_down_writing() {
+    let disk = "/dev/ram0";
+    if !std::path::Path::new(disk).exists() {
+        return println!("skipped: io.max: there is no {disk}");
+    }
+    let device = Device::of(disk).unwrap();
+    let slow = IoMax {
+        wbps: Bound::At(MIB),
+        ..IoMax::new(device)
+    };
+    let group = Limited::new("io", &Limits::new().set(&IO_MAX, vec![slow]));
+    assert_eq!(group.0.read(&IO_MAX).unwrap(), [slow]);
+    let mut writer = Workload::start(&group.0, "write 4");
+    writer.go();
+    assert_eq!(writer.answer().as_deref(), Some("4"));
+    assert!(writer.end().success());
+    let stat = group.0.io_stat().unwrap().unwrap();
+    let written = stat.iter().find(|stat| stat.device == device).unwrap();
+    assert_eq!(written.wbytes, 4 * MIB, "{stat:?}");
+    let waited = group.0.pressure(Resource::Io).unwrap().unwrap().some.total;
+    assert!(waited > Duration::from_secs(2), "{waited:?}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ pack() {
     printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
     echo vm >"$root/etc/hostname"
     : >"$root/etc/resolv.conf"
-    cp "$kernel"/lib/modules/*/kernel/fs/overlayfs/overlay.ko "$root/"
+    cp "$kernel"/lib/modules/*/kernel/{fs/overlayfs/overlay,drivers/block/brd}.ko "$root/" # brd: a disk in memory
     for path in $TOOLS; do program "$(type -P "$path")" "bin/$path"; done
     for entry in "${binaries[@]}"; do
         program "${entry#*=}" "tests/${entry%%=*}"

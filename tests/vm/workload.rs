@@ -100,6 +100,7 @@ fn acts() {
             std::hint::black_box(0);
         },
         "fork" => fork(amount),
+        "write" => write(amount),
         "processors" => processors(),
         _ => panic!("{what}?"),
     }
@@ -151,6 +152,22 @@ fn fork(most: usize) {
     };
     say(&format!("{} {refused:?}", children.len()));
     ordered();
+}
+
+/// Writes `mebibytes` to the machine's disk, past every cache.
+fn write(mebibytes: usize) {
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+    #[repr(align(4096))]
+    struct Block([u8; 1 << 20]);
+    static BLOCK: Block = Block([1; 1 << 20]);
+    ordered();
+    let mut options = std::fs::OpenOptions::new();
+    let disk = options.write(true).custom_flags(libc::O_DIRECT);
+    let disk = disk.open("/dev/ram0").unwrap();
+    for place in 0..mebibytes {
+        disk.write_all_at(&BLOCK.0, (place << 20) as u64).unwrap();
+    }
+    say(&format!("{mebibytes}"));
 }
 
 fn processors() {

@@ -220,6 +220,7 @@ impl Plan {
     /// Why a start of this plan failed: the step's own sentence, with the kernel's answer.
     pub fn explain(&self, failure: Failure) -> Error {
         let attempt = match failure.step {
+            Failure::CLONE if self.new == Namespaces::NONE => "make a process".into(),
             Failure::CLONE => format!("make a process with new namespaces:{}", self.new),
             Failure::JOIN => format!("join the container's namespaces:{}", self.join),
             Failure::CGROUP => "enter the cgroup".into(),
