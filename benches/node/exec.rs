@@ -13,7 +13,7 @@ use crate::turns::{self, Turn};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than a probe takes, or it would be due again with its answer.
-const PERIOD: Duration = Duration::from_millis(20);
+pub(crate) const PERIOD: Duration = Duration::from_millis(20);
 
 pub(crate) fn run(whole: bool) {
     let mut node = Node::ephemeral().unwrap();

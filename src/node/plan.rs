@@ -127,9 +127,9 @@ impl Node {
                 allocatable: &self.host.allocatable,
                 options: &options,
                 attempt: 0,
-                own: None,
+                settled: None,
             };
-            let plan = lowering.container();
+            let plan = lowering.container().map(|(plan, _)| plan);
             let plan =
                 plan.map_err(|failure| Error::new(Kind::Invalid, attempt(), &*failure.message));
             let limits = lower::limits::container(pod, spec, self.host.cgroups.controllers());

@@ -330,7 +330,7 @@ impl Resident {
                     attempt: attempt.number,
                     starting: None,
                     log,
-                    environment: None,
+                    settled: None,
                     identity: identity.map(|(_, identity)| identity.clone()),
                     exit: None,
                 });

@@ -245,7 +245,7 @@ impl Resident {
             allocatable: &host.allocatable,
             options: &self.options,
             attempt,
-            own: run.and_then(|run| run.environment.as_ref()),
+            settled: run.and_then(|run| run.settled.as_ref()),
         })
     }
 

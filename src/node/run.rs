@@ -6,14 +6,13 @@ use std::path::PathBuf;
 
 use super::host::Host;
 use super::logs::Log;
-use super::lower::config_error;
 use super::lower::sandbox::{Pids, REAPER};
+use super::lower::{Settled, config_error};
 use super::resident::{Resident, key};
 use crate::lifecycle::{AttemptState, ContainerIndex, Exit, Failure, Outcome, Ticket};
 use crate::linux::pause::plan::Namespaces;
 use crate::linux::pause::{self, Input, Key, Plan, Request, Start};
 use crate::linux::process::Identity;
-use crate::model::environment::Environment;
 use crate::time::Mono;
 use crate::{Error, Result};
 
@@ -24,8 +23,8 @@ pub(super) struct Run {
     /// Its start, while that is not answered; for its sentence, should it fail.
     pub(super) starting: Option<(Ticket, Plan)>,
     pub(super) log: Log,
-    /// The variables it was started with; objects may have changed since. Not known of one that an earlier Node started.
-    pub(super) environment: Option<Environment>,
+    /// Not known of one that an earlier Node started.
+    pub(super) settled: Option<Settled>,
     /// Its process, once that runs.
     pub(super) identity: Option<Identity>,
     /// How it ended, as long as its output has not.
@@ -62,10 +61,8 @@ impl Resident {
         self.fill_volumes(host)
             .map_err(|why| Failure::new("CreateContainerError", why))?;
         self.make_sub_paths(host, index, attempt)?;
-        let environment = self.lowered(host, (index, attempt), |lowering| {
-            lowering.own_environment()
-        })?;
-        let mut plan = self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        let (mut plan, settled) =
+            self.lowered(host, (index, attempt), |lowering| lowering.container())?;
         if let Some(view) = &self.view {
             view.make_mounts(&mut plan).map_err(refused)?;
         }
@@ -107,7 +104,7 @@ impl Resident {
                 attempt,
                 starting: Some((ticket, plan)),
                 log,
-                environment: Some(environment),
+                settled: Some(settled),
                 identity: None,
                 exit: None,
             });

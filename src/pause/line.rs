@@ -34,6 +34,22 @@ pub fn prefix(wall: i64, stream: Stream, tag: Tag) -> [u8; PREFIX_SIZE] {
     text
 }
 
+/// Where the first newline is: eight bytes at a time, as nobody makes loops fast for us here.
+pub fn end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        // Zero where a newline was; the lowest set bit is of the first byte that is zero.
+        let word = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
+        let zeroes = word.wrapping_sub(ONES) & !word & (ONES * 0x80);
+        if zeroes != 0 {
+            return Some(8 * index + zeroes.trailing_zeros() as usize / 8);
+        }
+    }
+    let place = rest.iter().position(|byte| *byte == b'\n')?;
+    Some(bytes.len() - rest.len() + place)
+}
+
 /// The longest note.
 pub const NOTE_SIZE: usize = 192;
 

@@ -323,6 +323,9 @@ impl Logger {
             Stream::Stderr
         };
         let wall = kernel::now().wall;
+        // Once for all lines of it: a time takes longer to write than a line to copy.
+        let prefix = |tag| line::prefix(wall, which, tag);
+        let prefixes = [prefix(Tag::Full), prefix(Tag::Partial)];
         match read {
             Err(Errno::EAGAIN | Errno::EINTR) => return,
             // A terminal that nobody has open any more fails to be read.
@@ -334,7 +337,7 @@ impl Logger {
                 };
                 if pipe.filled > 0 {
                     self.output
-                        .add(wall, which, Tag::Partial, &pipe.buffer[..pipe.filled]);
+                        .add(&prefixes, Tag::Partial, &pipe.buffer[..pipe.filled]);
                 }
                 kernel::unmap(pipe.buffer);
             }
@@ -345,7 +348,7 @@ impl Logger {
                     if !self.output.has_room(content) {
                         log.sink.write_out(&mut self.output, wall);
                     }
-                    self.output.add(wall, which, tag, content);
+                    self.output.add(&prefixes, tag, content);
                 });
             }
         }
@@ -374,7 +377,7 @@ fn split(buffer: &mut [u8], filled: usize, mut give: impl FnMut(Tag, &[u8])) -> 
     let mut start = 0;
     loop {
         let rest = &buffer[start..filled];
-        if let Some(size) = rest.iter().position(|byte| *byte == b'\n') {
+        if let Some(size) = line::end(rest) {
             give(Tag::Full, &rest[..size]);
             start += size + 1;
         } else if rest.len() > CONTENT_MAX {
@@ -400,8 +403,8 @@ impl Lines {
         self.used + line::PREFIX_SIZE + content.len() < self.memory.len()
     }
 
-    fn add(&mut self, wall: i64, stream: Stream, tag: Tag, content: &[u8]) {
-        self.put(&line::prefix(wall, stream, tag));
+    fn add(&mut self, prefixes: &[[u8; line::PREFIX_SIZE]; 2], tag: Tag, content: &[u8]) {
+        self.put(&prefixes[usize::from(tag == Tag::Partial)]);
         self.put(content);
         self.put(b"\n");
         self.content += content.len() as u64 + u64::from(tag == Tag::Full);

@@ -14,8 +14,7 @@ const LOOPBACK: &str = "127.0.0.1";
 
 impl Lowering<'_> {
     /// Variables by name: the runtime's, over them the image's, over them the container's.
-    pub(super) fn environment(&self, home: &str) -> Result<Environment, Failure> {
-        let own = self.own_environment()?;
+    pub(super) fn environment(&self, home: &str, own: Environment) -> Environment {
         let hostname = PodHostname::of(self.pod, super::sandbox::CLUSTER_DOMAIN);
         let hostname = hostname.map(|name| name.hostname).unwrap_or_default();
         let runtime = [
@@ -28,17 +27,11 @@ impl Lowering<'_> {
             .env
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
-        Ok(over_image(
-            &runtime.into_iter().chain(image).collect::<Vec<_>>(),
-            own,
-        ))
+        over_image(&runtime.into_iter().chain(image).collect::<Vec<_>>(), own)
     }
 
-    /// What the manifest says: of an attempt that runs, as it was when that was started.
-    pub(crate) fn own_environment(&self) -> Result<Environment, Failure> {
-        if let Some(own) = self.own {
-            return Ok(own.clone());
-        }
+    /// What the manifest says.
+    pub(super) fn own_environment(&self) -> Result<Environment, Failure> {
         let addresses = [LOOPBACK.to_owned()];
         let sources = EnvironmentSources {
             pod: self.pod,

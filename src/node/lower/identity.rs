@@ -10,7 +10,7 @@ use crate::model::{AppArmorProfileType, Pod, SeLinuxOptions, SupplementalGroupsP
 use crate::node::session::ExecUser;
 
 /// User, groups, capabilities and confinement of a container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     uid: u32,
     gid: u32,

@@ -140,15 +140,26 @@ pub(crate) struct Lowering<'a> {
     pub(crate) options: &'a PodOptions,
     /// The number of the container's attempt.
     pub(crate) attempt: u32,
-    /// The variables with which that was started, if it was and they are known.
-    pub(crate) own: Option<&'a Environment>,
+    /// What its start has settled, if that is known.
+    pub(crate) settled: Option<&'a Settled>,
+}
+
+/// What the start of a container settles for all that runs in it later: objects and the image's accounts may have changed since.
+#[derive(Clone, Debug)]
+pub(crate) struct Settled {
+    identity: Identity,
+    /// What the manifest says.
+    environment: Environment,
+    /// Nothing yet, in the container's namespaces.
+    inside: Plan,
 }
 
 impl Lowering<'_> {
-    /// The plan of the container's own process.
-    pub(crate) fn container(&self) -> Result<Plan, Failure> {
+    /// The plan of the container's own process, and what it settles.
+    pub(crate) fn container(&self) -> Result<(Plan, Settled), Failure> {
         let identity = Identity::of(self)?;
-        let mut environment = self.environment(identity.home())?;
+        let own = self.own_environment()?;
+        let mut environment = self.environment(identity.home(), own.clone());
         let argv = self.argv(&environment)?;
         let terminal = (self.spec.tty == Some(true)).then(TerminalSize::default);
         if terminal.is_some() {
@@ -173,21 +184,32 @@ impl Lowering<'_> {
             },
         )
         .map_err(create_error)?;
-        Ok(plan)
+        let settled = Settled {
+            identity,
+            environment: own,
+            inside: Plan::inside(&plan),
+        };
+        Ok((plan, settled))
     }
 
     /// The plan of another process in the same container.
     pub(crate) fn inside(&self, program: &Inside<'_>) -> Result<Plan, Failure> {
-        let mut identity = Identity::of(self)?;
+        let Settled {
+            mut identity,
+            environment,
+            inside: mut plan,
+        } = match self.settled {
+            Some(settled) => settled.clone(),
+            None => self.container()?.1,
+        };
         if let Some(user) = program.user {
             identity = identity.becoming(user, self.ground)?;
         }
-        let mut environment = self.environment(identity.home())?;
+        let mut environment = self.environment(identity.home(), environment);
         if program.terminal.is_some() {
             with_terminal(&mut environment);
         }
         environment.extend(program.env.iter().cloned());
-        let mut plan = Plan::inside(&self.container()?);
         plan.push(self.score());
         if program.subreaper {
             plan.push(Step::Subreaper);

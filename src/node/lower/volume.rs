@@ -77,7 +77,7 @@ impl Lowering<'_> {
         let Some(expression) = given(&mount.sub_path_expr) else {
             return Ok(given(&mount.sub_path));
         };
-        let path = sub_path(&expression, &self.environment("/")?)
+        let path = sub_path(&expression, &self.environment("/", self.own_environment()?))
             .map_err(|error| config_error(error.to_string()))?;
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
             let why = format!("the subPathExpr {expression:?} leads out of the volume: {path:?}");

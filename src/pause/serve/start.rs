@@ -27,7 +27,9 @@ impl Pause {
         }
         self.used = true;
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
-        self.ensure_logger(carried)?;
+        if carried.has(Carried::LOG) {
+            self.ensure_logger()?;
+        }
         // Messages, not bytes: a terminal comes this way too.
         let (progress, report) = kernel::seqpacket_pair()?;
         self.epoll
