@@ -21,9 +21,13 @@ mod start;
 #[cfg(target_os = "linux")]
 mod turns;
 
+/// By its name; true asks for all of it.
+#[cfg(target_os = "linux")]
+type Section = (&'static str, fn(bool));
+
 #[cfg(target_os = "linux")]
 fn main() {
-    const SECTIONS: [(&str, fn(bool)); 5] = [
+    const SECTIONS: [Section; 5] = [
         ("start", start::run),
         ("exec", exec::run),
         ("http", http::run),

@@ -1,6 +1,8 @@
 //! What cannot be started, in the kubelet's words.
 
-use podlife::node::{Rootfs, Until};
+use std::path::{Path, PathBuf};
+
+use podlife::node::{Delete, Exec, Rootfs, Until};
 use serde_json::{Value, json};
 
 use super::before::{self, Before};
@@ -92,15 +94,8 @@ fn a_missing_config_map_keeps_the_container_waiting() {
 #[test]
 fn a_directory_is_a_root_and_is_never_written() {
     let _before = Before::now();
-    let root = std::env::temp_dir().join(format!("podlife-root-{}", std::process::id()));
-    for directory in ["bin", "lib", "etc"] {
-        std::fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    let mut node = before::open(podlife::Node::options().rootfs(
-        "example.com/tiny",
-        Rootfs::directory(&root).entrypoint(["/bin/sh"]),
-    ));
-    copy_shell(&root);
+    let root = tiny("written");
+    let mut node = node_with(&root);
     let main = json!({ "name": "main", "image": "example.com/tiny", "args": ["-c", "echo changed > /new; read x < /new; echo $x"] });
     let id = node
         .create(super::hosted::valid(&pod("dir", "Never", json!([main]))))
@@ -123,8 +118,51 @@ fn a_directory_is_a_root_and_is_never_written() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+#[test]
+fn accounts_do_not_change_under_a_container() {
+    let _before = Before::now();
+    let root = tiny("accounts");
+    let home = |home: &str| {
+        let line = format!("root:x:0:0::{home}:/bin/sh\n");
+        std::fs::write(root.join("etc/passwd"), line).unwrap();
+    };
+    home("/before");
+    let mut node = node_with(&root);
+    let main = json!({ "name": "main", "image": "example.com/tiny", "args": ["-c", "read x"], "stdin": true });
+    let id = node
+        .create(super::hosted::valid(&pod("dir", "Never", json!([main]))))
+        .unwrap();
+    node.wait(id, Until::Ready, super::hosted::LONG).unwrap();
+    home("/after");
+    let look = Exec::new(["/bin/sh", "-c", "echo $HOME"]);
+    let seen = node.output(id, "main", look, super::hosted::LONG).unwrap();
+    assert_eq!(String::from_utf8(seen.stdout).unwrap(), "/before\n");
+    node.delete(id, Delete::now()).unwrap();
+    node.drain(super::hosted::LONG).unwrap();
+    drop(node);
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+/// A root with a shell and nothing else.
+fn tiny(name: &str) -> PathBuf {
+    let root = format!("podlife-root-{name}-{}", std::process::id());
+    let root = std::env::temp_dir().join(root);
+    for directory in ["bin", "lib", "etc"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    copy_shell(&root);
+    root
+}
+
+fn node_with(root: &Path) -> podlife::Node {
+    before::open(podlife::Node::options().rootfs(
+        "example.com/tiny",
+        Rootfs::directory(root).entrypoint(["/bin/sh"]),
+    ))
+}
+
 /// The host's shell and the libraries it needs.
-fn copy_shell(root: &std::path::Path) {
+fn copy_shell(root: &Path) {
     let maps = std::process::Command::new("ldd")
         .arg("/bin/sh")
         .output()
