@@ -8,6 +8,7 @@
 //! | [`recovery`] | what survives the death of the embedder, and how it is found again |
 //! | [`kernel`] | what is needed of the kernel, for which feature |
 //! | [`security`] | what a container can and cannot reach |
+//! | [`performance`] | what it costs, beside the bare way, and how to measure it |
 //! | [`limits`] | bounds, and what is not supported |
 //! | [`fields`] | what podlife does with each field of a pod |
 
@@ -28,6 +29,9 @@ pub mod kernel {}
 
 #[doc = include_str!("security.md")]
 pub mod security {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
