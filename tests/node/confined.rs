@@ -281,3 +281,54 @@ fn apparmor_is_never_ignored() {
     );
     assert_eq!(node.pods().count(), 0);
 }
+
+/// What `mknod` makes of the null device's numbers, wherever a container can write, and whether it opens; then those that are given.
+fn own_devices(hosted: &mut Hosted, image: &str, privileged: bool) -> String {
+    let script = "for directory in / /dev /dev/shm /tmp /memory /host; do \
+        mknod $directory/own c 1 3 2>/dev/null || continue; \
+        if (true >$directory/own) 2>/dev/null; then echo $directory opens; else echo $directory is closed; fi; \
+        rm $directory/own; done; \
+        for name in null zero full random urandom tty; do test -c /dev/$name && echo $name; done; \
+        true >/dev/null </dev/zero && true </dev/urandom && echo given";
+    let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
+    let more = json!({
+        "image": image, "imagePullPolicy": "Never", "securityContext": { "privileged": privileged },
+        "volumeMounts": [mount("memory", "/memory"), mount("host", "/host")]
+    });
+    let volumes = json!({ "volumes": [
+        { "name": "memory", "emptyDir": { "medium": "Memory" } },
+        { "name": "host", "hostPath": { "path": std::env::temp_dir() } },
+    ] });
+    said(hosted, with(shell("main", script), more), volumes)
+}
+
+#[test]
+fn a_device_that_a_container_makes_does_not_open() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: devices of containers: only root can make any");
+    }
+    let mut hosted = hosted(Node::options().rootfs("whole", Rootfs::directory("/")));
+    let given = "null\nzero\nfull\nrandom\nurandom\ntty\ngiven\n";
+    let all = |places: &[&str], what: &str| -> String {
+        let lines = places.iter().map(|place| format!("{place} {what}\n"));
+        lines.chain([given.to_owned()]).collect()
+    };
+    let writable = ["/", "/dev", "/dev/shm", "/tmp", "/memory", "/host"];
+    assert_eq!(
+        own_devices(&mut hosted, "whole", false),
+        all(&writable, "is closed")
+    );
+    assert_eq!(
+        own_devices(&mut hosted, "podlife.local/host", false),
+        all(&writable[1..], "is closed")
+    );
+    // The guard is off: nothing else is in the way.
+    let open = own_devices(&mut hosted, "whole", true);
+    assert!(
+        ["/", "/dev", "/host"]
+            .iter()
+            .all(|place| open.contains(&format!("{place} opens\n"))),
+        "{open}"
+    );
+    hosted.end();
+}

@@ -33,15 +33,8 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sys",
     "/proc/sysrq-trigger",
 ];
-/// Name, major and minor number of the devices every container has.
-const DEVICES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
+/// The devices every container has.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Adds the steps from the host's file system to the container's.
 pub(crate) fn push(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
@@ -142,7 +135,7 @@ fn base(plan: &mut Plan, container: &Lowering<'_>) -> Result<(), Failure> {
             });
             plan.push(Step::Root {
                 source: Source::Host(inside("root")),
-                attributes: Attributes::NONE,
+                attributes: container.nodev(),
             });
         }
     }
@@ -155,7 +148,7 @@ fn host(plan: &mut Plan, container: &Lowering<'_>) {
     if !needs_own_root(container) {
         plan.push(Step::Root {
             source: Source::Host("/".into()),
-            attributes: Attributes::READ_ONLY,
+            attributes: Attributes::READ_ONLY | container.nodev(),
         });
         return;
     }
@@ -169,11 +162,10 @@ fn host(plan: &mut Plan, container: &Lowering<'_>) {
             _ if anew.iter().any(|anew| path == Path::new(anew)) => {}
             Ok(to) => drop(plan.push(Step::Symlink { path, to })),
             Err(_) => {
-                let (source, attributes) = (Source::Host(path.clone()), Attributes::READ_ONLY);
                 plan.push(Step::Bind {
-                    source,
+                    source: Source::Host(path.clone()),
                     target: path,
-                    attributes,
+                    attributes: Attributes::READ_ONLY | container.nodev(),
                 });
             }
         }
@@ -248,24 +240,14 @@ fn devices(plan: &mut Plan, container: &Lowering<'_>) {
         kind: "tmpfs".into(),
         options: "mode=0755".into(),
         target: "/dev".into(),
-        attributes: Attributes::NOSUID,
+        attributes: Attributes::NOSUID | container.nodev(),
     });
-    for (name, major, minor) in DEVICES {
-        let path = Path::new("/dev").join(name);
-        plan.push(match rootless {
-            true => Step::Bind {
-                source: Source::Host(path.clone()),
-                target: path,
-                attributes: Attributes::NONE,
-            },
-            false => Step::Device {
-                path,
-                mode: 0o666,
-                major,
-                minor,
-            },
-        });
-    }
+    // Mounts of their own, as no other can be opened there.
+    plan.extend(DEVICES.map(|name| Step::Bind {
+        source: Source::Host(Path::new("/dev").join(name)),
+        target: Path::new("/dev").join(name),
+        attributes: Attributes::NONE,
+    }));
     plan.extend(
         ["/dev/pts", "/dev/mqueue", "/dev/shm"].map(|path| Step::Directory {
             path: path.into(),
@@ -369,6 +351,15 @@ impl Lowering<'_> {
     fn unmasked(&self) -> bool {
         let context = self.spec.security_context.as_ref();
         context.is_some_and(|context| context.proc_mount == Some(ProcMount::Unmasked))
+    }
+
+    /// Whoever has `CAP_MKNOD` makes devices of the host's disks where he can write: they must not open. Only a privileged
+    /// container has devices of its own.
+    pub(super) fn nodev(&self) -> Attributes {
+        match self.privileged() {
+            true => Attributes::NONE,
+            false => Attributes::NODEV,
+        }
     }
 
     pub(super) fn privileged(&self) -> bool {

@@ -61,8 +61,8 @@ impl Lowering<'_> {
         // What is written for the container is not its to write.
         let only_read = Place::of(volume) == Some(Place::Content);
         let attributes = match mount.read_only == Some(true) || only_read {
-            true => Attributes::READ_ONLY,
-            false => Attributes::NONE,
+            true => Attributes::READ_ONLY | self.nodev(),
+            false => self.nodev(),
         };
         Ok(Mount {
             place,
