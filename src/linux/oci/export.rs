@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 use serde_json::{Map, Value, json};
 
-use super::usual::{DEVICES, is_usual};
+use super::usual::is_usual;
 use super::{Bundle, Difference};
 use crate::linux::pause::plan::{Attributes, Propagation, Source, Step};
 use crate::{Error, Kind, Result};
@@ -151,8 +151,8 @@ impl<'a> Export<'a> {
                 self.sysctl.insert(name, json!(value));
                 Ok(())
             }
-            // What every runtime does.
-            Step::Propagation(..) | Step::Loopback => Ok(()),
+            // What every runtime does, and what is for pause alone.
+            Step::Propagation(..) | Step::Loopback | Step::OomScoreAdj { .. } => Ok(()),
             other => {
                 self.differs(other, "a bundle has no place for it");
                 Ok(())
@@ -335,10 +335,6 @@ impl<'a> Export<'a> {
                 return self.bind(step, source, target, attributes);
             }
         };
-        // Every runtime has it there.
-        if path == target && DEVICES.iter().any(|(device, ..)| path == Path::new(device)) {
-            return Ok(());
-        }
         if let Some((kind, options, own)) = self.mounted.get(&path).cloned() {
             self.filesystem(&kind, &options, target, own | attributes);
             return Ok(());

@@ -77,7 +77,7 @@ impl Import {
         }
         set_up.extend(self.names(there)?);
         let linux = self.spec.linux().as_ref();
-        self.file_system(&mut container, all, users.is_some())?;
+        self.file_system(&mut container, all)?;
         self.process(&mut container, users.as_ref())?;
         // The sandbox holds mounts of its own, and its end is that of all.
         let shared = [
@@ -182,7 +182,7 @@ impl Import {
         Ok(Some(if same { single } else { maps }))
     }
 
-    fn file_system(&self, plan: &mut Plan, all: Namespaces, mapped: bool) -> Result<()> {
+    fn file_system(&self, plan: &mut Plan, all: Namespaces) -> Result<()> {
         let linux = self.spec.linux().as_ref();
         let propagation = linux.and_then(|linux| linux.rootfs_propagation().clone());
         let how = match propagation.as_deref() {
@@ -209,7 +209,7 @@ impl Import {
         for (at, mount) in self.spec.mounts().iter().flatten().enumerate() {
             plan.push(self.mount(at, mount)?);
         }
-        self.devices(plan, mapped)?;
+        self.devices(plan)?;
         let paths =
             |paths: Option<Vec<String>>| paths.unwrap_or_default().into_iter().map(PathBuf::from);
         plan.extend(paths(linux.and_then(|linux| linux.masked_paths().clone())).map(Step::Mask));
@@ -283,23 +283,21 @@ impl Import {
     }
 
     /// Those that every container has, and those that are listed.
-    fn devices(&self, plan: &mut Plan, mapped: bool) -> Result<()> {
+    fn devices(&self, plan: &mut Plan) -> Result<()> {
         let linux = self.spec.linux().as_ref();
-        for (path, major, minor) in DEVICES {
-            plan.push(match mapped {
-                true => Step::Bind {
+        let mounts = self.spec.mounts().iter().flatten();
+        let mounted: Vec<&Path> = mounts.map(|mount| mount.destination().as_path()).collect();
+        let absent = DEVICES.map(Path::new).into_iter();
+        // The host's, as no other opens where a bundle says `nodev`.
+        plan.extend(
+            absent
+                .filter(|path| !mounted.contains(path))
+                .map(|path| Step::Bind {
                     source: Source::Host(path.into()),
                     target: path.into(),
                     attributes: Attributes::NONE,
-                },
-                false => Step::Device {
-                    path: path.into(),
-                    mode: 0o666,
-                    major,
-                    minor,
-                },
-            });
-        }
+                }),
+        );
         plan.extend(LINKS.map(|(path, to)| Step::Symlink {
             path: path.into(),
             to: to.into(),
