@@ -342,6 +342,10 @@ fn as_nobody(script: &str, test: &str) {
     );
 }
 
+/// Gives `nobody` ids, in a mount namespace.
+const RANGES: &str = "echo nobody:300000:65536 > /dev/shm/podlife-ids-$$; for file in subuid subgid; do \
+    mount --bind /dev/shm/podlife-ids-$$ /etc/$file || exit; done; rm /dev/shm/podlife-ids-$$";
+
 /// More than one id, without being root.
 #[test]
 fn an_ordinary_user_has_the_ids_it_was_given() {
@@ -349,9 +353,7 @@ fn an_ordinary_user_has_the_ids_it_was_given() {
         if !std::path::Path::new("/usr/bin/newuidmap").exists() {
             return println!("skipped: ranges of ids: newuidmap (package uidmap) is not installed");
         }
-        let mount = "echo nobody:300000:65536 > /dev/shm/podlife-ids-$$; for file in subuid subgid; do \
-            mount --bind /dev/shm/podlife-ids-$$ /etc/$file || exit; done; rm /dev/shm/podlife-ids-$$";
-        return as_nobody(mount, "users::an_ordinary_user_has_the_ids_it_was_given");
+        return as_nobody(RANGES, "users::an_ordinary_user_has_the_ids_it_was_given");
     }
     if let Err(why) = podlife::linux::user::IdMaps::ranges().unwrap() {
         return println!("skipped: ranges of ids: {why}");
@@ -412,6 +414,42 @@ fn a_proc_that_is_partly_hidden_is_shown_as_it_is() {
         told.message().contains("see the processes outside"),
         "{told}"
     );
+    hosted.delete(id);
+    hosted.end();
+}
+
+/// Ids were given, but nobody is there to map them.
+#[test]
+fn without_newuidmap_it_is_said_what_is_missing() {
+    if is_root() {
+        if !std::path::Path::new("/etc/subuid").exists() {
+            return println!("skipped: an absent newuidmap: there is no /etc/subuid to cover here");
+        }
+        let absent = "for tool in /usr/bin/newuidmap /usr/bin/newgidmap; do \
+            test ! -e $tool || mount --bind /dev/null $tool || exit; done";
+        return as_nobody(
+            &format!("{RANGES}; {absent}"),
+            "users::without_newuidmap_it_is_said_what_is_missing",
+        );
+    }
+    match podlife::linux::user::IdMaps::ranges().unwrap() {
+        Err(why) if why.contains("newgidmap are not installed") => {}
+        other => {
+            return println!(
+                "skipped: an absent newuidmap: it is not what is missing here: {other:?}"
+            );
+        }
+    }
+    let mut hosted = Hosted::ephemeral();
+    let user = json!({ "securityContext": { "runAsUser": 1000 } });
+    let main = with(shell("main", "true"), user);
+    let id = hosted.create(&pod("other", "Never", json!([main])));
+    let event = hosted.until("Failed", "the user 1000 is not mapped");
+    assert!(event.message().contains("newuidmap"), "{event}");
+    hosted.kill(id);
+    let id = hosted.create(&pod("own", "Never", json!([shell("main", "id -u")])));
+    hosted.wait(id, Until::Finished);
+    assert_eq!(hosted.logs(id, "main"), "0\n");
     hosted.delete(id);
     hosted.end();
 }
