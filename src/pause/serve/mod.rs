@@ -74,9 +74,6 @@ impl Pause {
 
     pub fn run(mut self) -> ! {
         let mut events = [Event::default(); 16];
-        self.flush();
-        // While the Node makes the first container's plan. If it cannot be made, the start that needs it says so.
-        let _ = self.ensure_logger();
         loop {
             self.flush();
             let count = self.epoll.wait(&mut events);

@@ -12,8 +12,9 @@ use super::{LOGGER, Pause};
 const LOGGED: [u32; 2] = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
 
 impl Pause {
-    pub(super) fn ensure_logger(&mut self) -> Result<()> {
-        if self.logger.is_none() {
+    /// The logger is made when it is first needed.
+    pub(super) fn ensure_logger(&mut self, carried: Carried) -> Result<()> {
+        if self.logger.is_none() && carried.has(Carried::LOG) {
             let logger = logger::Client::start()?;
             self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
             self.logger = Some(logger);

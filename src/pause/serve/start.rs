@@ -27,9 +27,7 @@ impl Pause {
         }
         self.used = true;
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
-        if carried.has(Carried::LOG) {
-            self.ensure_logger()?;
-        }
+        self.ensure_logger(carried)?;
         // Messages, not bytes: a terminal comes this way too.
         let (progress, report) = kernel::seqpacket_pair()?;
         self.epoll
