@@ -227,8 +227,8 @@ fn a_dry_run_says_whose_files_are_mapped() {
     let plan = node.plan(&valid(&manifest)).unwrap().to_string();
     let mapped = if is_root() { ", ids mapped," } else { "" };
     for line in [
-        format!("bind /usr{mapped} to /tmp/v ro\n"),
-        format!("bind bin in /usr{mapped} to /tmp/part\n"),
+        format!("bind /usr{mapped} to /tmp/v ro nodev\n"),
+        format!("bind bin in /usr{mapped} to /tmp/part nodev\n"),
     ] {
         assert!(plan.contains(&line), "no {line:?} in {plan}");
     }
