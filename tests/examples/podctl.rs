@@ -138,8 +138,9 @@ impl Going {
         }
     }
 
-    fn interrupt(mut self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).unwrap();
+    /// Not by SIGINT: who runs the tests in the background has it ignored.
+    fn stop(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).unwrap();
         self.child.wait().unwrap();
     }
 }
@@ -245,15 +246,15 @@ fn logs(client: &Client) {
         "pod/web restarted\n"
     );
     rows.line("1 (");
-    rows.interrupt();
+    rows.stop();
     events.line("restarted on request");
-    events.interrupt();
+    events.stop();
     assert_eq!(client.until(&["logs", "-p", "web"], "ready"), "ready red\n");
     let stamped = client.until(&["logs", "web", "--since=1h", "--timestamps"], "ready");
     assert!(stamped.contains("Z ready red\n"), "{stamped}");
     let mut following = client.goes_on(&["logs", "-f", "web", "--tail", "1"]);
     following.line("ready");
-    following.interrupt();
+    following.stop();
 }
 
 fn exec(client: &Client) {
@@ -271,7 +272,7 @@ fn exec(client: &Client) {
     );
     client.fails(&["exec", "web", "--", "/no/program"], "/no/program");
     client.fails(&["exec", "web"], "say podctl exec");
-    // Ctrl-C ends what runs in the container.
+    // Its end is that of what runs in the container.
     let mut going = client.goes_on(&[
         "exec",
         "web",
@@ -285,7 +286,7 @@ fn exec(client: &Client) {
         "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done | grep -c '^sleep 4321'";
     let count = ["exec", "web", "--", "/bin/sh", "-c", sleeps];
     assert_eq!(client.until(&count, "1"), "1\n");
-    going.interrupt();
+    going.stop();
     assert_eq!(client.until(&count, "0"), "0\n");
 }
 
@@ -391,7 +392,7 @@ fn attach(client: &Client) {
         .write_all(b"this\n")
         .unwrap();
     assert_eq!(attached.line("got"), "got this\n");
-    attached.interrupt();
+    attached.stop();
     client.until(&["logs", "web", "--tail", "1"], "got this");
     client.fails(&["attach", "ended"], "it has ended");
     client.fails(&["attach", "-t", "web"], "no terminal");
@@ -475,8 +476,8 @@ fn forward(client: &Client, server: &Run) {
     let stderr = listening.child.stderr.take().unwrap();
     BufReader::new(stderr).read_line(&mut why).unwrap();
     assert!(why.contains("Connection refused"), "{why}");
-    // Ctrl-C ends a connection that says nothing, too, and whoever served it.
-    listening.interrupt();
+    // Its end is that of a connection that says nothing, too, and of whoever served it.
+    listening.stop();
     assert_eq!(inside.read(&mut [0; 8]).unwrap(), 0);
     let until = Instant::now() + LONG;
     while server.threads() > threads {
