@@ -156,8 +156,9 @@ fn a_missing_controller_is_never_ignored() {
     );
     let id = hosted.create(&manifest);
     hosted.wait(id, Until::Finished);
+    // Scores are another matter, told where root may not lower them.
     let said = hosted.seen.iter().filter(
-        |event| matches!(&event.kind, EventKind::Degraded(told) if &*told.what == "memory"),
+        |event| matches!(&event.kind, EventKind::Degraded(told) if &*told.what != "oom_score_adj"),
     );
     let said: Vec<_> = said.map(|event| event.to_string()).collect();
     assert_eq!(said.len(), 1, "{said:#?}");
