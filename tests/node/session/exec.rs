@@ -85,7 +85,7 @@ fn a_terminal_has_a_size_that_changes() {
     };
     let session = node.exec(id, "main", sh(script).terminal(size)).unwrap();
     let mut heard = Heard::default();
-    heard.until(node, &session, "33 77");
+    heard.until(node, &session, "33 77\r\n");
     assert_eq!(heard.stdout, "/dev/pts/0\r\nxterm\r\n33 77\r\n");
     session
         .resize(TerminalSize {
