@@ -113,7 +113,7 @@ test_binaries() {
 
 nobody() {
     (cd "$stage/tmp" && setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups \
-        env -i PATH="$PATH" HOME="$stage/tmp" TMPDIR="$stage/tmp" CARGO_MANIFEST_DIR="$stage" "$@")
+        env -i PATH="$PATH" HOME="$stage/tmp" TMPDIR="$stage/tmp" CARGO_MANIFEST_DIR="$stage" timeout $LIMIT "$@")
 }
 
 # step NAME COMMAND…: passes or fails as a whole.
