@@ -109,7 +109,7 @@ pub enum Step {
         /// What it says.
         to: PathBuf,
     },
-    /// Makes a character device. Root only; rootless binds the host's.
+    /// Makes a character device. Root only; on a mount that is `nodev` it does not open.
     Device {
         /// Where.
         path: PathBuf,
