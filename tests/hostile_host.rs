@@ -17,9 +17,10 @@ use podlife::node::{Delete, Exec, LogOptions, Until};
 
 const LONG: Duration = Duration::from_secs(30);
 const MANIFEST: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "guest"}, "spec": {
-    "restartPolicy": "Never", "containers": [
-        {"name": "main", "image": "podlife.local/host", "command": ["/bin/sh", "-c", "echo out; sleep 0.2; exit 5"]},
-        {"name": "other", "image": "podlife.local/host", "command": ["sleep", "0.3"]}]}}"#;
+    "restartPolicy": "Never", "volumes": [{"name": "shared", "emptyDir": {}}], "containers": [
+        {"name": "main", "image": "podlife.local/host", "command": ["/bin/sh", "-c", "echo out; exit 5"]},
+        {"name": "other", "image": "podlife.local/host", "volumeMounts": [{"name": "shared", "mountPath": "/tmp/shared"}],
+         "command": ["/bin/sh", "-c", "until [ -e /tmp/shared/go ]; do sleep 0.02; done"]}]}}"#;
 
 /// Runs the pod: exit codes, output and commands are as they should be.
 fn run_a_pod() {
@@ -30,15 +31,12 @@ fn run_a_pod() {
         status.phase == Some(Phase::Running)
     };
     node.run_until(LONG, |node, _| running(node)).unwrap();
-    let output = node
-        .output(
-            id,
-            "other",
-            Exec::new(["sh", "-c", "echo inside; exit 9"]),
-            LONG,
-        )
-        .unwrap();
+    let script = Exec::new(["sh", "-c", "echo inside; exit 9"]);
+    let output = node.output(id, "other", script, LONG).unwrap();
     assert_eq!((output.code, &*output.stdout), (9, &b"inside\n"[..]));
+    // Its container may end before it does.
+    let go = Exec::new(["touch", "/tmp/shared/go"]);
+    node.output(id, "other", go, LONG).ok();
     assert_eq!(
         node.wait(id, Until::Finished, LONG).unwrap_err().kind(),
         podlife::Kind::PodFailed
@@ -78,7 +76,7 @@ fn in_a_process(case: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{case}: {said}{}",
         String::from_utf8_lossy(&output.stdout)
     );
 }
@@ -230,8 +228,12 @@ fn unchanged() {
             "NoNewPrivs",
             "Seccomp",
             "Threads",
-            "Sig",
-            "Shd",
+            // Not SigQ, which counts what is queued for any process of this user.
+            "SigPnd",
+            "SigBlk",
+            "SigIgn",
+            "SigCgt",
+            "ShdPnd",
             "Cap",
             "Cpus_allowed:",
         ];
