@@ -15,7 +15,7 @@ use podlife::Node;
 use podlife::model::Phase;
 use podlife::node::{Delete, Exec, LogOptions, Until};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(120);
 const MANIFEST: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "guest"}, "spec": {
     "restartPolicy": "Never", "volumes": [{"name": "shared", "emptyDir": {}}], "containers": [
         {"name": "main", "image": "podlife.local/host", "command": ["/bin/sh", "-c", "echo out; exit 5"]},
@@ -73,12 +73,14 @@ fn in_a_process(case: &str) {
         .env("PODLIFE_TEST_CASE", case)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{case}: {said}{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    // Indented, so that nobody counts the other process's tests with these.
+    let said = [output.stderr, output.stdout].map(|text| {
+        String::from_utf8_lossy(&text)
+            .lines()
+            .map(|line| format!("  | {line}\n"))
+            .collect::<String>()
+    });
+    assert!(output.status.success(), "{case}:\n{}", said.concat());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use podlife::linux::pause::{Key, Output, Pause, Report, Request, Sandbox, Start,
 use podlife::linux::process::{Exit, Signal};
 
 /// No event of these tests takes as long unless something is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct TestPod {
     pub(crate) pause: Pause,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use podlife::cgroup::{Cgroup, Delegation};
 
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// A cgroup that is destroyed, and seen gone, when the test ends.
 pub(crate) struct Scratch(pub(crate) Cgroup);

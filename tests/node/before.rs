@@ -41,7 +41,7 @@ pub(crate) fn ephemeral() -> Node {
 impl Before {
     /// Waits until no process is left, though cgroups may be.
     pub(crate) fn no_process(&self) {
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + Duration::from_secs(60);
         while !processes().is_subset(&self.found.processes) {
             assert!(Instant::now() < until, "left behind: {:?}", processes());
             std::thread::sleep(Duration::from_millis(2));
@@ -63,7 +63,7 @@ impl Before {
             return;
         }
         // What was killed takes the kernel a moment.
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + Duration::from_secs(60);
         let mut now = Found::now();
         while now != self.found && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::before::{self, Before};
 
 /// Longer than anything takes.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// A Node that leaves nothing behind, or its test fails.
 pub(crate) struct Hosted {

@@ -326,7 +326,7 @@ fn a_deletion_goes_on() {
     let mut node = state.node();
     node.wait(id, Until::Deleted, LONG).unwrap();
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     drop(node);
     state.check();
 }

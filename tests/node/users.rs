@@ -113,7 +113,7 @@ fn files_have_the_same_owners_inside_and_outside() {
     let id = node
         .create(valid(&separate("apart", "Always", json!([main]), whole)))
         .unwrap();
-    node.wait(id, Until::Ready, std::time::Duration::from_secs(4))
+    node.wait(id, Until::Ready, super::hosted::LONG)
         .unwrap_or_else(|error| {
             let story: Vec<_> = std::iter::from_fn(|| node.next_event())
                 .map(|event| event.to_string())
