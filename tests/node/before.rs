@@ -22,7 +22,7 @@ pub(crate) struct Before {
 struct Found {
     processes: BTreeSet<String>,
     descriptors: BTreeSet<String>,
-    mounts: usize,
+    mounts: BTreeSet<String>,
     cgroups: BTreeSet<String>,
     namespaces: BTreeSet<String>,
 }
@@ -95,25 +95,18 @@ impl Found {
         let sets = [
             &self.processes,
             &self.descriptors,
+            &self.mounts,
             &self.cgroups,
             &self.namespaces,
         ];
-        let mounts = format!("{} mounts", self.mounts);
-        sets.into_iter()
-            .flatten()
-            .cloned()
-            .chain([mounts])
-            .collect()
+        sets.into_iter().flatten().cloned().collect()
     }
 
     fn now() -> Found {
         Found {
             processes: processes(),
             descriptors: descriptors(),
-            mounts: std::fs::read_to_string("/proc/self/mountinfo")
-                .unwrap()
-                .lines()
-                .count(),
+            mounts: mounts(),
             cgroups: cgroups(),
             namespaces: namespaces(),
         }
@@ -196,6 +189,19 @@ fn descriptors() -> BTreeSet<String> {
     }
     // The one that lists them.
     found.retain(|line| !line.ends_with("/fd"));
+    found
+}
+
+/// Those where a pod could have made them: below the tests' own files, or over another. Elsewhere others may mount, too.
+fn mounts() -> BTreeSet<String> {
+    let mut targets = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    for mount in podlife::linux::mount::mounts().unwrap() {
+        let own = mount.target.starts_with(std::env::temp_dir());
+        if own || !targets.insert(mount.target.clone()) {
+            found.insert(format!("mount {mount:?}"));
+        }
+    }
     found
 }
 
