@@ -413,6 +413,11 @@ fn a_hook_that_meets_plain_http_is_asked_without_tls() {
     );
     assert_eq!(event.event_type(), podlife::node::EventType::Warning);
     hosted.wait(id, Until::Ready);
+    let is_kept = {
+        let mut kept = hosted.node.pod(id).unwrap().events();
+        kept.any(|series| series.event.reason() == event.reason())
+    };
+    assert!(is_kept, "it is not among the pod's own events");
     let asked = plain.served();
     assert!(
         asked[1].contains("X-Own: yes") && asked[1].contains("kube-lifecycle/"),

@@ -74,9 +74,10 @@ impl Resident {
         }
         let scratch = Scratch::open(sandbox.identity(), host.scratch());
         let scratch = scratch.map_err(|error| Arc::from(error.to_string()))?;
-        for volume in self.pod.spec.volumes.iter().filter(content) {
+        let pod = self.pod.clone();
+        for volume in pod.spec.volumes.iter().filter(content) {
             let place = in_scratch(&scratch.path(), &volume.name);
-            let group = fs_group(&self.pod, host.is_rootless());
+            let group = fs_group(&pod, host.is_rootless());
             // One that the pod does not have is told with the first container.
             let group =
                 group.filter(|group| self.ids.is_none_or(|ids| ids.outside(*group).is_some()));
@@ -89,8 +90,7 @@ impl Resident {
                 if !directory.is_written() {
                     return Err(why);
                 }
-                let failed = EventKind::FailedMount(why);
-                self.events.push(host.tell(self.id, &self.name, failed));
+                self.say(host, EventKind::FailedMount(why));
             }
         }
         self.filled = Some(now);
