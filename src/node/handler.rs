@@ -15,7 +15,7 @@ use super::probes::talk::Talk;
 use super::probes::{Verdict, target};
 use super::resident::{Resident, spec_of};
 use super::session::{End, Ends};
-use super::work::{Doing, Exec, Net, Pipe, Progress, Purpose, Work, WorkId};
+use super::work::{Doing, Exec, Net, Pipe, Progress, Purpose, Task, Work, WorkId};
 use crate::lifecycle::{ContainerIndex, Hook, Input, Outcome, ProbeKind};
 use crate::linux::Clock;
 use crate::linux::pause::{self, Key, Request};
@@ -47,46 +47,60 @@ impl Resident {
         attempt: u32,
         purpose: Purpose,
     ) -> Option<Outcome> {
-        let pod = self.pod.clone();
-        let spec = spec_of(&pod, &self.sites.get(container.as_usize())?.name)?;
-        let work = match self.doing(host, id, (container, attempt), spec, purpose) {
-            Ok(doing) => Work {
-                container,
-                purpose,
-                doing,
-            },
-            Err(verdict) => {
-                let work = Work {
-                    container,
-                    purpose,
-                    doing: Doing::Sleep,
-                };
-                return Some(self.judge(host, &work, &verdict));
-            }
+        let task = Task {
+            container,
+            attempt,
+            purpose,
+            tries: 1,
         };
-        self.work.insert(id, work);
-        self.ask_socket(host, id)
-            .map(|(work, verdict)| self.judge(host, &work, &verdict))
+        let verdict = self.begin_try(host, id, task)?;
+        self.conclude(host, id, task, verdict)
+    }
+
+    /// One try. What is returned has ended at once.
+    fn begin_try(&mut self, host: &mut Host, id: WorkId, task: Task) -> Option<Verdict> {
+        let pod = self.pod.clone();
+        let spec = spec_of(&pod, &self.sites.get(task.container.as_usize())?.name)?;
+        match self.doing(host, id, task, spec) {
+            Ok(doing) => drop(self.work.insert(id, Work { task, doing })),
+            Err(verdict) => return Some(verdict),
+        }
+        let (_, verdict) = self.ask_socket(host, id)?;
+        Some(verdict)
+    }
+
+    /// What it means to the machine; none if a probe that could not be made is made again.
+    fn conclude(
+        &mut self,
+        host: &mut Host,
+        id: WorkId,
+        mut task: Task,
+        mut verdict: Verdict,
+    ) -> Option<Outcome> {
+        while matches!(verdict, Verdict::Unknown(_)) && task.may_try_again() {
+            task.tries += 1;
+            verdict = self.begin_try(host, id, task)?;
+        }
+        Some(self.judge(host, task, &verdict))
     }
 
     fn doing(
         &mut self,
         host: &mut Host,
         id: WorkId,
-        (container, attempt): (ContainerIndex, u32),
+        task: Task,
         spec: &Container,
-        purpose: Purpose,
     ) -> Result<Doing, Verdict> {
         let ip = self.machine.status().pod_ip.clone();
-        match handler(spec, purpose) {
+        match handler(spec, task.purpose) {
             Handler::Exec(action) => {
                 let argv = expand_literal(&action.command, &spec.env);
-                let exec = self.begin_exec(host, id, container, attempt, &argv);
+                let exec = self.begin_exec(host, id, task, &argv);
                 exec.map(Doing::Exec)
                     .map_err(|error| Verdict::Unknown(error.to_string()))
             }
             Handler::Http(action) => {
-                let use_ = match purpose {
+                let use_ = match task.purpose {
                     Purpose::Hook(_) => Use::Hook,
                     Purpose::Probe(_) => Use::Probe,
                 };
@@ -115,8 +129,7 @@ impl Resident {
         &mut self,
         host: &mut Host,
         id: WorkId,
-        container: ContainerIndex,
-        attempt: u32,
+        task: Task,
         argv: &[String],
     ) -> Result<Exec> {
         let (mut output, end) = Pipe::open(host, self.id, id, OUTPUT_MAX)?;
@@ -129,7 +142,7 @@ impl Resident {
             stderr: Some(end.as_fd()),
             ..Ends::default()
         };
-        match self.start_inside(host, container, attempt, &program, ends) {
+        match self.start_inside(host, task.container, task.attempt, &program, ends) {
             Ok((key, plan)) => Ok(Exec { key, output, plan }),
             Err(error) => {
                 output.close(host);
@@ -293,7 +306,7 @@ impl Resident {
         };
         // All that it printed before its end is in the pipe; what its own children may add later is not waited for.
         exec.output.read(host);
-        let verdict = how(work.purpose, exec);
+        let verdict = how(work.task.purpose, exec);
         exec.output.close(host);
         self.answer(host, id, Some((work, verdict)));
     }
@@ -314,35 +327,35 @@ impl Resident {
         };
         work.close(host);
         if let Some(why) = why {
-            self.remember(&work, &why);
+            self.remember(work.task, &why);
         }
     }
 
     fn answer(&mut self, host: &mut Host, id: WorkId, ended: Option<(Work, Verdict)>) {
         let Some((work, verdict)) = ended else { return };
-        let outcome = self.judge(host, &work, &verdict);
-        self.tell(Input::Done(id.0, outcome));
+        if let Some(outcome) = self.conclude(host, id, work.task, verdict) {
+            self.tell(Input::Done(id.0, outcome));
+        }
     }
 
-    /// What it means to the machine.
-    fn judge(&mut self, host: &mut Host, work: &Work, verdict: &Verdict) -> Outcome {
+    fn judge(&mut self, host: &mut Host, task: Task, verdict: &Verdict) -> Outcome {
         match verdict {
             Verdict::Success => {}
             Verdict::Warning(why) | Verdict::Failure(why) | Verdict::Unknown(why) => {
-                self.remember(work, why);
+                self.remember(task, why);
             }
         }
-        if let (Purpose::Hook(_), Verdict::Warning(why)) = (work.purpose, verdict) {
+        if let (Purpose::Hook(_), Verdict::Warning(why)) = (task.purpose, verdict) {
             let kind = EventKind::LifecycleHTTPFallback(why.as_str().into());
-            host.tell(self.id, &self.name, kind);
+            self.say(host, kind);
         }
-        work.outcome(verdict)
+        task.outcome(verdict)
     }
 
     /// For the event that tells of it.
-    fn remember(&mut self, work: &Work, why: &str) {
+    fn remember(&mut self, task: Task, why: &str) {
         self.said
-            .insert((work.container, work.purpose), Arc::from(why));
+            .insert((task.container, task.purpose), Arc::from(why));
     }
 }
 

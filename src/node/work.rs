@@ -23,9 +23,17 @@ pub(super) struct WorkId(pub(super) Ticket);
 /// Something under way.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) container: ContainerIndex,
-    pub(super) purpose: Purpose,
+    pub(super) task: Task,
     pub(super) doing: Doing,
+}
+
+/// What is to be done, and for the how-many-th time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) container: ContainerIndex,
+    pub(super) attempt: u32,
+    pub(super) purpose: Purpose,
+    pub(super) tries: u8,
 }
 
 /// What it is for.
@@ -269,9 +277,17 @@ impl Work {
             Doing::Sleep => {}
         }
     }
+}
+
+impl Task {
+    /// The kubelet makes a probe up to three times, one right after the other, until it can be made; a hook once.
+    pub(super) fn may_try_again(self) -> bool {
+        const PROBE_TRIES: u8 = 3;
+        matches!(self.purpose, Purpose::Probe(_)) && self.tries < PROBE_TRIES
+    }
 
     /// What its end means to the machine.
-    pub(super) fn outcome(&self, verdict: &Verdict) -> Outcome {
+    pub(super) fn outcome(self, verdict: &Verdict) -> Outcome {
         match (self.purpose, verdict) {
             (Purpose::Probe(_), Verdict::Success) => Outcome::Probe(Finding::Success),
             (Purpose::Probe(_), Verdict::Warning(_)) => Outcome::Probe(Finding::Warning),

@@ -13,6 +13,7 @@ mod describe;
 mod ending;
 mod failing;
 mod handle;
+mod handler;
 mod hostile;
 mod https;
 mod images;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use podlife::linux::seccomp::{Action, Profile};
+use podlife::linux::seccomp::{Action, Condition, Profile};
 use podlife::node::{Delete, Event, Exec, Node, NodeOptions, PodId, Until};
 use serde_json::{Value, json};
 
@@ -42,8 +42,13 @@ fn calls() -> Vec<String> {
 }
 
 /// From here on this thread, and all that it starts, may not make that call.
-fn refuse(call: &str) {
-    let profile = Profile::new(Action::Allow).rule(call, &[], Action::Errno(1));
+pub(crate) fn refuse(call: &str) {
+    refuse_if(call, &[]);
+}
+
+/// The same with these arguments.
+pub(crate) fn refuse_if(call: &str, when: &[Condition]) {
+    let profile = Profile::new(Action::Allow).rule(call, when, Action::Errno(1));
     let program = profile.compile().unwrap();
     let filter: Vec<_> = program
         .instructions()
@@ -116,7 +121,7 @@ fn whatever_call_is_refused_it_is_said_and_nothing_half_made_is_left() {
 }
 
 /// What the Node calls to have a program run beside a container: its cgroup, its plan, its pipes.
-const INSIDE: [&str; 10] = [
+pub(crate) const INSIDE: [&str; 10] = [
     "mkdir",
     "mkdirat",
     "openat",
@@ -130,7 +135,7 @@ const INSIDE: [&str; 10] = [
 ];
 
 /// What is in the pod's cgroup; nothing, where there is none.
-fn members(id: PodId) -> Vec<String> {
+pub(crate) fn members(id: PodId) -> Vec<String> {
     let Some(hierarchy) = podlife::cgroup::Hierarchy::find().unwrap() else {
         return Vec::new();
     };

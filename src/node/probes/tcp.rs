@@ -25,13 +25,10 @@ pub(crate) fn finish(socket: impl AsFd) -> Result<(), Errno> {
 
 /// As Go words a failed dial.
 pub(crate) fn failed(address: SocketAddr, errno: Errno) -> String {
-    let why = match errno {
-        Errno::ECONNREFUSED => "connect: connection refused",
-        Errno::EHOSTUNREACH => "connect: no route to host",
-        Errno::ENETUNREACH => "connect: network is unreachable",
-        other => other.desc(),
-    };
-    format!("dial tcp {address}: {why}")
+    format!(
+        "dial tcp {address}: connect: {}",
+        errno.desc().to_lowercase()
+    )
 }
 
 #[cfg(test)]
