@@ -95,6 +95,8 @@ fn profiles(pod: &Pod) -> impl Iterator<Item = &AppArmorProfile> {
     let whole = whole.filter_map(|context| context.app_armor_profile.as_ref());
     let containers = spec.init_containers.iter().chain(&spec.containers);
     let own = containers.filter_map(|container| container.security_context.as_ref());
+    let ephemeral = spec.ephemeral_containers.iter();
+    let own = own.chain(ephemeral.filter_map(|container| container.security_context.as_ref()));
     whole.chain(own.filter_map(|context| context.app_armor_profile.as_ref()))
 }
 

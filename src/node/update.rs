@@ -29,12 +29,14 @@ impl Node {
     /// ```
     ///
     /// # Errors
-    /// There is no such pod, it has ended, the change is Forbidden, or it could not be written down. Then nothing has changed.
+    /// There is no such pod, it has ended, the change is Forbidden, this host cannot take it on (AppArmor, https without the feature
+    /// `tls`), or it could not be written down. Then nothing has changed.
     pub fn update(&mut self, id: PodId, pod: Valid<Pod>) -> Result<()> {
         let resident = self
             .pods
             .get_mut(&id)
             .ok_or_else(|| unknown("update", id))?;
+        self.host.admission.admit(&pod)?;
         resident.update(pod)?;
         resident.objects_changed(&mut self.host);
         self.step(id);

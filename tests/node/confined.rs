@@ -280,6 +280,24 @@ fn apparmor_is_never_ignored() {
         "{error}"
     );
     assert_eq!(node.pods().count(), 0);
+    // Nor can what comes later be taken on: a sidecar, or a container to look into the pod.
+    let id = node.create(profile("Unconfined")).unwrap();
+    let unknown = "AppArmor is not enabled on the host";
+    let mut more = profile("Unconfined").edit();
+    let mut sidecar = profile("RuntimeDefault").edit().spec.containers.remove(0);
+    sidecar.name = "sidecar".into();
+    sidecar.restart_policy = Some(podlife::model::ContainerRestartPolicy::Always);
+    more.spec.init_containers.push(sidecar.clone());
+    let error = node.update(id, more.validate().unwrap()).unwrap_err();
+    assert!(error.to_string().contains(unknown), "{error}");
+    let look = json!({ "name": "look", "image": "podlife.local/host", "securityContext": sidecar.security_context });
+    let look = serde_json::from_value(look).unwrap();
+    let error = node.debug(id, look).unwrap_err();
+    assert!(error.to_string().contains(unknown), "{error}");
+    assert!(node.pod(id).unwrap().spec().spec.init_containers.is_empty());
+    node.delete(id, podlife::node::Delete::now()).unwrap();
+    node.wait(id, podlife::node::Until::Deleted, super::hosted::LONG)
+        .unwrap();
 }
 
 /// What `mknod` makes of the null device's numbers, wherever a container can write, and whether it opens; then those that are given.
