@@ -47,6 +47,8 @@ struct Manifest {
     stamp: Option<Stamp>,
     pods: Vec<Valid<Pod>>,
     objects: Vec<Object>,
+    /// Why it cannot be used as it is.
+    failure: Option<String>,
 }
 
 type Stamp = (u64, u64, i64, i64, u64);
@@ -118,17 +120,19 @@ impl Manifest {
         let found = std::fs::metadata(path).map_err(failed)?;
         let stamp = stamp(&found);
         if self.stamp == Some(stamp) {
-            return Ok(());
+            return self.failure.clone().map_or(Ok(()), Err);
         }
         if found.len() > BYTES_MAX {
             return Err(format!("it is larger than {BYTES_MAX} bytes"));
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
-        let read = parse(&text);
         // Read again only when it changes.
         self.stamp = Some(stamp);
-        (self.pods, self.objects) = read?;
-        Ok(())
+        match parse(&text) {
+            Ok(said) => ((self.pods, self.objects), self.failure) = (said, None),
+            Err(why) => self.failure = Some(why),
+        }
+        self.failure.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -355,5 +359,53 @@ fn file_name(path: &Path) -> PodName {
     PodName {
         namespace: "".into(),
         name: name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::time::Mono;
+
+    /// Everything that is due up to then is done.
+    fn pass(node: &mut Node, until: Mono) {
+        while let Some(due) = node.host.take_due(until) {
+            assert_eq!(due, Due::Manifests);
+            node.manifests_due();
+        }
+        node.sync_manifests();
+    }
+
+    /// Links are followed, and of what they lead to nobody tells that it has changed.
+    #[test]
+    fn what_cannot_be_used_is_looked_at_again_until_it_can() {
+        let folder = std::env::temp_dir().join(format!("podlife-retry-{}", std::process::id()));
+        let directory = folder.join("manifests");
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = folder.join("file.yaml");
+        std::fs::write(&file, "kind: [").unwrap();
+        symlink(&file, directory.join("link.yaml")).unwrap();
+        let mut node = Node::options().manifests(&directory).open().unwrap();
+        let mut told = 0;
+        for round in 1..4 {
+            let at = node.host.next_due().unwrap();
+            assert!(
+                at <= Clock::mono() + RETRY && at > Clock::mono() + RETRY / 2,
+                "{round}"
+            );
+            told += std::iter::from_fn(|| node.next_event()).count();
+            pass(&mut node, at);
+        }
+        assert_eq!(told, 1, "the same is said once");
+        let object = "{ apiVersion: v1, kind: ConfigMap, metadata: { name: there } }";
+        std::fs::write(&file, object).unwrap();
+        let at = node.host.next_due().unwrap();
+        pass(&mut node, at);
+        assert_eq!(node.host.objects.all().len(), 1);
+        assert_eq!(node.host.next_due(), None);
+        drop(node);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,11 +1,15 @@
 //! What containers say at their end.
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use podlife::model::ContainerStateTerminated;
 use podlife::node::{Delete, Until};
 use serde_json::{Value, json};
 
 use super::before::{self, Before};
-use super::hosted::{Hosted, LONG, container, pod, shell, with};
+use super::hosted::{Hosted, LONG, container, pod, shell, valid, with};
+use super::recovery::State;
 use super::volumes::Directory;
 
 fn ended(hosted: &mut Hosted, manifest: &Value, name: &str) -> ContainerStateTerminated {
@@ -127,4 +131,49 @@ fn a_message_waits_for_the_next_node() {
     drop(node);
     super::recovery::remove_cgroup(&directory.0);
     drop((directory, before));
+}
+
+/// It is in the memory of the pod, which runs on.
+#[test]
+fn a_message_that_is_on_record_is_not_kept_in_the_pod() {
+    let _before = Before::now();
+    let state = State::new("message");
+    let mut node = state.node();
+    let wrote = shell("wrote", "echo why > /dev/termination-log; exit 3");
+    let containers = json!([wrote, shell("runs", "exec sleep 1000")]);
+    let id = node
+        .create(valid(&pod("message", "Never", containers)))
+        .unwrap();
+    node.run_until(LONG, |_, event| event.reason() == "Exited")
+        .unwrap();
+    let pid = state.pause(id).pid().unwrap().unwrap();
+    let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let places = mounts.lines().map(|line| line.split(' ').nth(4).unwrap());
+    let mut places = places.map(|at| PathBuf::from(format!("/proc/{pid}/root{at}/messages")));
+    let messages = places.find(|place| place.is_dir()).unwrap();
+    let kept = || {
+        let all = std::fs::read_dir(&messages).unwrap().flatten();
+        let mut names: Vec<_> = all
+            .map(|one| one.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let until = Instant::now() + LONG;
+    while kept() != ["runs.0"] {
+        assert!(Instant::now() < until, "{:?}", kept());
+        node.turn(Some(Duration::from_millis(1))).unwrap();
+    }
+    let status = node.pod(id).unwrap().status().clone();
+    let ended = container(&status, "wrote")
+        .state
+        .clone()
+        .unwrap()
+        .terminated
+        .unwrap();
+    assert_eq!(ended.message.as_deref(), Some("why\n"));
+    node.delete(id, Delete::now()).unwrap();
+    node.wait(id, Until::Deleted, LONG).unwrap();
+    drop(node);
+    state.check();
 }

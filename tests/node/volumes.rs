@@ -118,7 +118,15 @@ fn a_pod_waits_for_its_objects() {
     let other = hosted.create(&pod_with_volumes("ended", "true"));
     hosted.until("FailedMount", "");
     hosted.delete(other);
+    // At once, and not when it is tried again by itself.
+    let retries = |hosted: &Hosted| {
+        let history = hosted.node.pod(id).unwrap().history().unwrap();
+        let told = serde_json::to_string(&history).unwrap();
+        told.matches("\"Retry\"").count()
+    };
+    let before = retries(&hosted);
     hosted.node.put(word("there")).unwrap();
+    assert_eq!(retries(&hosted), before + 1);
     hosted.wait(id, Until::Finished);
     assert_eq!(hosted.logs(id, "main"), "there");
     hosted.delete(id);

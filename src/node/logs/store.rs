@@ -234,9 +234,10 @@ fn opened(path: &Path) -> Result<Vec<File>> {
                 opened => files.push(opened.map_err(|why| failed(piece, why))?),
             }
         }
-        files.push(File::open(path).map_err(|why| failed(path, why))?);
+        let last = File::open(path);
         // Otherwise a piece got its name between the two looks.
         if pieces(path) == before {
+            files.push(last.map_err(|why| failed(path, why))?);
             return Ok(files);
         }
     }

@@ -244,3 +244,40 @@ fn a_rotation_that_was_not_heard_of_is_settled() {
         );
     }
 }
+
+/// Nobody tells the readers of another program's log when it begins a new piece.
+#[test]
+fn a_log_that_gets_another_piece_while_it_is_opened_is_read_whole() {
+    let (directory, mut log, writer) = pieces("raced", 4);
+    let path = directory.0.join("0.log");
+    write(&writer, "0");
+    let (go, told) = std::sync::mpsc::channel::<u32>();
+    let (over, ended) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in told {
+                let next = log.rotate().unwrap().unwrap();
+                log.rotated();
+                write(&next, &number.to_string());
+                over.send(()).unwrap();
+            }
+        });
+        for number in 1..1000 {
+            go.send(number).unwrap();
+            match Logs::at(&path, LogOptions::default()) {
+                // Between its two names it has none.
+                Err(error) => assert_eq!(error.kind(), crate::Kind::NotFound, "{error}"),
+                Ok(mut logs) => {
+                    let (text, _) = read(&mut logs);
+                    let numbers: Vec<u32> =
+                        text.lines().map(|line| line.parse().unwrap()).collect();
+                    let whole = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+                    let last = numbers.last().copied().unwrap_or_default();
+                    assert!(whole && last + 1 >= number, "{number}: {numbers:?}");
+                }
+            }
+            ended.recv().unwrap();
+        }
+        drop(go);
+    });
+}
