@@ -253,7 +253,6 @@ const SELINUX: &str = "a host without SELinux has no labels; on one with it proc
     and files do not";
 const WINDOWS: &str = "containers are Linux'";
 const FOREIGN: &str = "one host cannot serve this volume";
-const VOLUME_LATER: &str = "not yet: a container that mounts it would not find its data";
 
 /// Whether the value of a field that has no effect here is what Kubernetes fills in.
 fn is_default(known: &str, value: &Value) -> bool {
@@ -357,8 +356,14 @@ pub const TABLE: &[Row] = &[
     enforced("spec.volumes.downwardAPI"),
     enforced("spec.volumes.emptyDir"),
     enforced("spec.volumes.hostPath"),
-    refused("spec.volumes.image", VOLUME_LATER),
-    refused("spec.volumes.persistentVolumeClaim", VOLUME_LATER),
+    refused(
+        "spec.volumes.image",
+        "not yet: nothing here pulls images; use a hostPath that has the files",
+    ),
+    refused(
+        "spec.volumes.persistentVolumeClaim",
+        "not yet: nothing here binds claims; use a hostPath or an emptyDir",
+    ),
     enforced("spec.volumes.projected"),
     refused(
         "spec.volumes.projected.sources.clusterTrustBundle",
@@ -370,7 +375,7 @@ pub const TABLE: &[Row] = &[
     ),
     refused(
         "spec.volumes.projected.sources.serviceAccountToken",
-        "nobody here issues tokens",
+        "nobody here issues tokens; put one into a Secret",
     ),
     enforced("spec.volumes.secret"),
     enforced("container.args"),

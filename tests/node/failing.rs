@@ -347,3 +347,41 @@ fn what_cannot_be_is_said_before_anything_is_done() {
         assert!(errors.contains(field), "{field} is not in {errors}");
     }
 }
+
+/// Volumes that nobody here can make: the pod is not taken on, and it is said which field it is and what to use instead.
+#[test]
+fn a_volume_that_cannot_be_made_here_is_refused_at_once() {
+    let _before = Before::now();
+    let mut node = before::ephemeral();
+    let token = json!({ "serviceAccountToken": { "path": "token" } });
+    for (source, expected) in [
+        (
+            json!({ "persistentVolumeClaim": { "claimName": "data" } }),
+            "spec.volumes[0].persistentVolumeClaim: forbidden: refused: not yet: nothing here binds claims; \
+             use a hostPath or an emptyDir",
+        ),
+        (
+            json!({ "image": { "reference": "example.com/data:1" } }),
+            "spec.volumes[0].image: forbidden: refused: not yet: nothing here pulls images; \
+             use a hostPath that has the files",
+        ),
+        (
+            json!({ "projected": { "sources": [{ "downwardAPI": {} }, token] } }),
+            "spec.volumes[0].projected.sources[1].serviceAccountToken: forbidden: refused: \
+             nobody here issues tokens; put one into a Secret",
+        ),
+        (
+            json!({ "nfs": { "server": "there", "path": "/data" } }),
+            "spec.volumes[0].nfs: forbidden: refused: one host cannot serve this volume",
+        ),
+    ] {
+        let manifest = mounting(
+            with(json!({ "name": "v" }), source),
+            json!({ "name": "v", "mountPath": "/data" }),
+        );
+        let error = node.create(valid(&manifest)).unwrap_err();
+        assert_eq!(error.kind(), podlife::Kind::Invalid);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(node.pods().count(), 0);
+}
