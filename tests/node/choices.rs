@@ -64,19 +64,16 @@ fn a_pod_in_the_hosts_pid_namespace_ends_wholly() {
 #[test]
 fn a_startup_probe_holds_back_the_others() {
     let mut hosted = Hosted::ephemeral();
-    let probe = |command: &str, threshold: u32| json!({ "exec": { "command": ["/bin/sh", "-c", command] }, "periodSeconds": 1, "failureThreshold": threshold });
+    let probe = |command: &str, threshold: u32| json!({ "exec": { "command": ["/bin/sh", "-c", command] }, "periodSeconds": 1, "timeoutSeconds": 60, "failureThreshold": threshold });
     let main = with(
-        shell("main", "sleep 1.5; touch /tmp/up; exec sleep 1000"),
-        json!({ "startupProbe": probe("test -e /tmp/up", 30), "livenessProbe": probe("test -e /tmp/up", 1) }),
+        shell("main", "exec sleep 1000"),
+        json!({ "startupProbe": probe("test -e /tmp/up", 300), "livenessProbe": probe("test -e /tmp/up", 1) }),
     );
     let id = hosted.create(&pod("slow", "Always", json!([main])));
+    hosted.until("Unhealthy", "Startup probe failed");
+    let touch = podlife::node::Exec::new(["touch", "/tmp/up"]);
+    hosted.node.output(id, "main", touch, LONG).unwrap();
     hosted.wait(id, Until::Ready);
-    assert!(
-        hosted
-            .seen
-            .iter()
-            .any(|event| event.message().contains("Startup probe failed"))
-    );
     assert_eq!(
         container(hosted.node.pod(id).unwrap().status(), "main").restart_count,
         0

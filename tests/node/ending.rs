@@ -16,10 +16,14 @@ fn a_pod_is_asked_first() {
     let mut hosted = Hosted::ephemeral();
     let script = "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.02; done";
     let hook = json!({ "lifecycle": { "preStop": { "exec": { "command": ["/bin/sh", "-c", "echo hook > /proc/1/fd/1"] } } } });
-    let id = hosted.create(&pod(
+    let manifest = pod(
         "asked",
         "Always",
         json!([with(shell("main", script), hook)]),
+    );
+    let id = hosted.create(&spec(
+        manifest,
+        json!({ "terminationGracePeriodSeconds": 60 }),
     ));
     hosted.wait(id, Until::Ready);
     hosted.printed(id, "main", "up");
@@ -128,7 +132,7 @@ fn a_drain_shares_its_time_between_priorities() {
     let high = node.find("default", "high").unwrap().id();
     let started = Instant::now();
     let period = |priority, grace| ShutdownPeriod { priority, grace };
-    node.drain_by(&[period(0, 2), period(1000, 4)]).unwrap();
+    node.drain_by(&[period(0, 2), period(1000, 60)]).unwrap();
     let took = started.elapsed();
     assert!(
         took >= Duration::from_secs(2) && took < FAR_BELOW,

@@ -274,13 +274,12 @@ fn a_pre_stop_hook_that_never_returns_ends_with_the_grace_period_and_all_its_chi
     manifest["spec"]["restartPolicy"] = "Never".into();
     let id = hosted.create(&manifest);
     hosted.wait(id, Until::Ready);
-    hosted
-        .node
-        .delete(id, Delete::within(Duration::from_secs(2)))
-        .unwrap();
+    hosted.node.delete(id, Delete::within(LONG)).unwrap();
     while with_word(&word) < 3 {
         hosted.node.turn(Some(Duration::from_millis(5))).unwrap();
     }
+    let shorter = Delete::within(Duration::from_secs(2));
+    hosted.node.delete(id, shorter).unwrap();
     hosted.until(
         "FailedPreStopHook",
         "PreStopHook failed: command timed out: begun",

@@ -41,7 +41,7 @@ fn a_sidecar_runs_before_and_ends_after() {
             "Never",
             json!([shell("main", "echo main; sleep 0.2")]),
         ),
-        json!({ "initContainers": [sidecar] }),
+        json!({ "initContainers": [sidecar], "terminationGracePeriodSeconds": 60 }),
     );
     let id = hosted.create(&manifest);
     let status = hosted.wait(id, Until::Finished);

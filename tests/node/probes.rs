@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::hosted::{Hosted, LONG, container, pod, shell, with};
 
 fn probe(kind: &str, handler: Value) -> Value {
-    let base = json!({ "periodSeconds": 1, "failureThreshold": 1 });
+    // A second, as it is by itself, may be too short for a machine that is busy.
+    let base = json!({ "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 60 });
     json!({ kind: with(base, handler) })
 }
 
@@ -26,18 +27,19 @@ fn ready(hosted: &Hosted, id: podlife::PodId) -> bool {
 fn an_exec_probe_decides_readiness() {
     let mut hosted = Hosted::ephemeral();
     let handler = json!({ "exec": { "command": ["/bin/sh", "-c", "test -e /tmp/up || { echo not yet; exit 1; }"] } });
-    let script = "sleep 1.2; touch /tmp/up; sleep 1000";
     let id = hosted.create(&pod(
         "slow",
         "Always",
         json!([with(
-            shell("main", script),
+            shell("main", "exec sleep 1000"),
             probe("readinessProbe", handler)
         )]),
     ));
     let event = hosted.until("Unhealthy", "Readiness probe failed");
     assert!(event.message().ends_with("not yet"), "{event}");
     assert!(!ready(&hosted, id));
+    let touch = Exec::new(["touch", "/tmp/up"]);
+    hosted.node.output(id, "main", touch, LONG).unwrap();
     hosted.wait(id, Until::Ready);
     let output = hosted
         .node
@@ -259,18 +261,18 @@ fn probes_and_hooks_have_cgroups_beside_the_containers() {
     );
     hosted
         .node
-        .delete(id, podlife::node::Delete::within(Duration::from_secs(5)))
+        .delete(id, podlife::node::Delete::within(LONG))
         .unwrap();
     let last = hosted.until("FailedPreStopHook", "0::").message();
     assert!(last.contains("/main.0.exec-") && last != first, "{last}");
-    hosted.wait(id, Until::Deleted);
+    hosted.kill(id);
     hosted.end();
 }
 
 #[test]
 fn a_probe_that_takes_too_long_is_killed() {
     let mut hosted = Hosted::ephemeral();
-    let handler = json!({ "exec": { "command": ["/bin/sh", "-c", "sleep 1000 & sleep 1000"] } });
+    let handler = json!({ "exec": { "command": ["/bin/sh", "-c", "sleep 1000 & sleep 1000"] }, "timeoutSeconds": 1 });
     let id = hosted.create(&pod(
         "hang",
         "Always",
