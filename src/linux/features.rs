@@ -7,7 +7,7 @@ use nix::sys::statfs::FsType;
 use nix::sys::utsname::uname;
 
 use super::Process;
-use super::cgroup::{Cgroup, Controllers, Delegation, Hierarchy};
+use super::cgroup::{Cgroup, Controllers, Delegation, DeviceRules, Hierarchy, device_program};
 use super::mount;
 use super::sys::probe;
 use super::user::IdMaps;
@@ -151,6 +151,8 @@ pub struct Features {
     pub proc_in_user_namespace: Support,
     /// cgroup v2 is mounted.
     pub cgroup2: Support,
+    /// Programs that cgroups ask about devices (4.15).
+    pub device_programs: Support,
     /// A place where this user may make cgroups.
     pub cgroup_delegation: Support,
     /// The controllers at that place, or else at the top of the tree.
@@ -199,13 +201,14 @@ impl Features {
             id_ranges: id_ranges()?,
             proc_in_user_namespace: proc_in_user_namespace()?,
             cgroup2,
+            device_programs: device_programs(),
             cgroup_delegation,
             controllers,
             security_modules: security_modules(),
         })
     }
 
-    fn lines(&self) -> [(&'static str, &Support); 19] {
+    fn lines(&self) -> [(&'static str, &Support); 20] {
         [
             ("pidfd", &self.pidfd),
             ("pidfd inodes", &self.pidfd_inode),
@@ -228,6 +231,7 @@ impl Features {
             ("ranges of ids", &self.id_ranges),
             ("/proc in a user namespace", &self.proc_in_user_namespace),
             ("cgroup v2", &self.cgroup2),
+            ("cgroup device programs", &self.device_programs),
             ("cgroup delegation", &self.cgroup_delegation),
         ]
     }
@@ -379,6 +383,15 @@ fn cgroups() -> Result<(Support, Support, Controllers)> {
             (Support::Yes, Support::no(missing.what, missing.cure), top)
         }
     })
+}
+
+/// Only loading one tells; it is gone at once.
+fn device_programs() -> Support {
+    let Err(why) = DeviceRules::usual().load() else {
+        return Support::Yes;
+    };
+    let errno = nix::errno::Errno::from_raw(why.errno().unwrap_or_default());
+    Support::no(errno.desc(), device_program::cure(errno))
 }
 
 fn security_modules() -> Vec<String> {

@@ -79,10 +79,9 @@ impl Resident {
         index: ContainerIndex,
         attempt: u32,
     ) -> Result<Option<Cgroup>> {
-        let Cgroups::Tree(tree, _) = &host.cgroups else {
-            return Ok(None);
-        };
-        let Some(group) = self.cgroup(host)? else {
+        let group = self.cgroup(host)?;
+        let (Cgroups::Tree(tree, _), Some(group)) = (&host.cgroups, group) else {
+            self.guard_devices(host, index, None);
             return Ok(None);
         };
         let name = self.sites[index.as_usize()].name.clone();
@@ -97,6 +96,7 @@ impl Resident {
         };
         let (cgroup, missing) = tree.member(&group, member, &limits, self.enforcement(host))?;
         self.degrade_all(host, &missing);
+        self.guard_devices(host, index, Some(&cgroup));
         Ok(Some(cgroup))
     }
 
@@ -115,11 +115,18 @@ impl Resident {
     }
 
     /// The cgroup of a process in a container, new. It stands beside the container's and has no limits of its own.
-    pub(super) fn make_exec_cgroup(&self, host: &Host, key: Key) -> Result<Option<Cgroup>> {
-        match self.cgroup(host)? {
-            Some(group) => group.create(&self.exec_name(key)).map(Some),
-            None => Ok(None),
-        }
+    pub(super) fn make_exec_cgroup(
+        &mut self,
+        host: &mut Host,
+        container: ContainerIndex,
+        key: Key,
+    ) -> Result<Option<Cgroup>> {
+        let Some(group) = self.cgroup(host)? else {
+            return Ok(None);
+        };
+        let cgroup = group.create(&self.exec_name(key))?;
+        self.guard_devices(host, container, Some(&cgroup));
+        Ok(Some(cgroup))
     }
 
     pub(super) fn exec_cgroup(&self, host: &Host, key: Key) -> Option<Cgroup> {

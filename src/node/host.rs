@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::Admission;
+use super::devices::Devices;
 use super::event::{Degraded, Event, EventKind, Ring};
 use super::id::Ids;
 use super::logs::Bounds;
@@ -53,6 +54,7 @@ pub(super) struct Host {
     /// The pause program, one for all pods.
     pub(super) program: Program,
     pub(super) cgroups: Cgroups,
+    pub(super) devices: Devices,
     pub(super) enforcement: Enforcement,
     pub(super) log_bounds: Bounds,
     /// So many inputs of each pod's machine are kept.
@@ -169,6 +171,7 @@ impl Host {
             images: options.images,
             program: Program::load()?,
             cgroups,
+            devices: Devices::open()?,
             enforcement: options.enforcement,
             log_bounds: options.log_bounds,
             history: options.history,

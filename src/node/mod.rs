@@ -6,6 +6,7 @@
 mod admission;
 mod cgroup;
 mod command;
+mod devices;
 mod drain;
 mod event;
 mod handle;

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod command;
+mod devices;
 mod escape;
 mod mount;
 mod namespace;

@@ -10,6 +10,7 @@ mod confined;
 mod credentials;
 mod debug;
 mod describe;
+mod devices;
 mod ending;
 mod failing;
 mod handle;

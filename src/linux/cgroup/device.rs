@@ -1,4 +1,4 @@
-//! Numbers of block devices.
+//! Numbers of devices.
 
 use std::fmt;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::{Error, Kind, Result};
 
-/// A block device by its numbers, as io.max, io.weight and io.stat name it: `8:16`.
+/// A device by its numbers, as io.max, io.weight and io.stat name it, block devices all of them: `8:16`.
 ///
 /// ```
 /// use podlife::cgroup::Device;

@@ -24,13 +24,17 @@
 //! # Ok::<(), podlife::Error>(())
 //! ```
 //!
-//! Kernel floor: 4.15 for cpu, memory, io and pids; 5.2 to freeze; 5.7 for `CLONE_INTO_CGROUP`; 5.14 to kill in one
+//! [`DeviceRules`] say which devices may be opened in a group; [`DeviceProgram`] is what the kernel asks.
+//!
+//! Kernel floor: 4.15 for cpu, memory, io, pids and programs for devices; 5.2 to freeze; 5.7 for `CLONE_INTO_CGROUP`; 5.14 to kill in one
 //! step (before it, group members are killed one by one through pidfds, which needs 5.3). `cgroups(7)` and the kernel's
 //! `Documentation/admin-guide/cgroup-v2.rst`.
 
 mod controller;
 mod delegation;
 mod device;
+pub(super) mod device_program;
+mod device_rules;
 mod directory;
 mod events;
 mod hierarchy;
@@ -45,6 +49,8 @@ mod value;
 pub use controller::{Controller, Controllers};
 pub use delegation::{Delegation, Missing};
 pub use device::Device;
+pub use device_program::DeviceProgram;
+pub use device_rules::{DeviceAccess, DeviceKind, DeviceRule, DeviceRules, Verdict};
 pub use directory::Cgroup;
 pub use events::{Events, MemoryEvents, OomCounts, State};
 pub use hierarchy::Hierarchy;

@@ -1,5 +1,6 @@
 //! Raw system calls, one noun a file: the only place in `linux` with `unsafe`. What nix has is called through nix.
 
+pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod memfd;
 pub(crate) mod mount;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::linux::cgroup::{
-    Bound, CPU_MAX, CPU_WEIGHT, Controller, Controllers, CpuMax, Limits, MEMORY_HIGH, MEMORY_MAX,
-    MEMORY_MIN, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
+    Bound, CPU_MAX, CPU_WEIGHT, Controller, Controllers, CpuMax, DeviceRules, Limits, MEMORY_HIGH,
+    MEMORY_MAX, MEMORY_MIN, MEMORY_OOM_GROUP, MEMORY_SWAP_MAX,
 };
 use crate::linux::pause::Plan;
 use crate::linux::pause::plan::Step;
@@ -44,6 +44,14 @@ pub(crate) fn container(pod: &Pod, container: &Container, controllers: Controlle
             .iter()
             .any(|asked| names(asked, resource))
     })
+}
+
+/// Which devices a container may use.
+pub(crate) fn devices(container: &Container) -> DeviceRules {
+    match super::is_privileged(container) {
+        true => DeviceRules::everything(),
+        false => DeviceRules::usual(),
+    }
 }
 
 const MIB: u64 = 1 << 20;

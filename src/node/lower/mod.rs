@@ -126,6 +126,11 @@ fn with_terminal(environment: &mut Environment) {
     term.or_insert_with(|| "xterm".to_owned());
 }
 
+fn is_privileged(container: &Container) -> bool {
+    let context = container.security_context.as_ref();
+    context.is_some_and(|context| context.privileged == Some(true))
+}
+
 /// A container, with all that its plan is made of.
 #[derive(Debug)]
 pub(crate) struct Lowering<'a> {

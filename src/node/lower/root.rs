@@ -363,9 +363,6 @@ impl Lowering<'_> {
     }
 
     pub(super) fn privileged(&self) -> bool {
-        self.spec
-            .security_context
-            .as_ref()
-            .is_some_and(|context| context.privileged == Some(true))
+        super::is_privileged(self.spec)
     }
 }

@@ -49,7 +49,7 @@ impl Resident {
         let attempted = "run a command in the container";
         self.execs += 1;
         let key = key(container, attempt).exec(self.execs);
-        let cgroup = self.make_exec_cgroup(host, key)?;
+        let cgroup = self.make_exec_cgroup(host, container, key)?;
         let program = Inside {
             subreaper: cgroup.is_none(),
             ..*program
