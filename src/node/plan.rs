@@ -5,7 +5,7 @@ use std::fmt;
 use super::lower::sandbox::Pids;
 use super::{Node, lower};
 use crate::lifecycle::PodOptions;
-use crate::linux::cgroup::Limits;
+use crate::linux::cgroup::{DeviceRules, Limits};
 use crate::linux::namespace::Namespaces;
 use crate::linux::pause::Plan;
 use crate::linux::user::IdMaps;
@@ -38,6 +38,8 @@ pub struct ContainerPlan {
     pub plan: Plan,
     /// What its cgroup holds it to, as far as this host can.
     pub limits: Limits,
+    /// Which devices may be used in its cgroup, as far as this host can.
+    pub devices: DeviceRules,
 }
 
 impl PodPlan {
@@ -55,10 +57,15 @@ impl PodPlan {
     /// A container, alone in the pod's sandbox, for the OCI runtime specification.
     #[cfg(feature = "oci")]
     pub fn bundle(&self, name: &str) -> Option<crate::linux::oci::Bundle> {
-        let ContainerPlan { plan, limits, .. } = self.of(name)?.clone();
+        let ContainerPlan {
+            plan,
+            limits,
+            devices,
+            ..
+        } = self.of(name)?.clone();
         let (set_up, users) = (self.sandbox.clone(), self.users.clone());
         let bundle = crate::linux::oci::Bundle::new(self.namespaces, users, set_up, plan);
-        Some(bundle.limits(limits))
+        Some(bundle.limits(limits).devices(devices))
     }
 }
 
@@ -75,12 +82,13 @@ impl fmt::Display for PodPlan {
         if let Some(reaper) = &self.reaper {
             write!(f, "\nreaper:\n{reaper}")?;
         }
-        for ContainerPlan { name, plan, limits } in &self.containers {
-            write!(f, "\ncontainer {name}:\n")?;
-            if !limits.is_empty() {
-                writeln!(f, "limits: {limits}")?;
+        for container in &self.containers {
+            write!(f, "\ncontainer {}:\n", container.name)?;
+            if !container.limits.is_empty() {
+                writeln!(f, "limits: {}", container.limits)?;
             }
-            write!(f, "{plan}")?;
+            writeln!(f, "devices: {}", container.devices)?;
+            write!(f, "{}", container.plan)?;
         }
         Ok(())
     }
@@ -137,6 +145,7 @@ impl Node {
                 name: spec.name.clone(),
                 plan: plan?,
                 limits,
+                devices: lower::limits::devices(spec),
             })
         });
         Ok(PodPlan {

@@ -5,10 +5,14 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use podlife::Node;
-use podlife::cgroup::{CPU_WEIGHT, Cgroup, Controller, Hierarchy, Limits};
+use podlife::cgroup::{
+    CPU_WEIGHT, Cgroup, Controller, DeviceKind, DeviceRule, DeviceRules, Hierarchy, Limits, Verdict,
+};
 use podlife::linux::oci::Bundle;
-use podlife::linux::pause::{Key, Sandbox};
+use podlife::linux::pause::plan::Step;
+use podlife::linux::pause::{Attach, Cgroup as Cgroups, Key, Report, Request, Sandbox, Start};
 use podlife::model::cpu_share::WeightFormula;
 use podlife::model::{Pod, Valid};
 use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
@@ -16,7 +20,8 @@ use podlife::node::PodPlan;
 use serde_json::{Value, json};
 
 use crate::nobody;
-use crate::sandbox::TestPod;
+use crate::sandbox::{PATIENCE, TestPod};
+use crate::scratch::Scratch;
 
 /// What a process sees of itself: a line a fact, `name: value`.
 const LOOK: &str = r#"
@@ -533,6 +538,200 @@ fn a_bundle_names_namespaces_that_are_there() {
     assert_eq!(nix::unistd::gethostname().unwrap(), before);
 }
 
+/// A bundle with a shell and what that needs, written by `config`.
+fn with_shell(name: &str, config: impl FnOnce(&Path)) -> Exported {
+    let exported = Exported::new(name);
+    let root = exported.0.join("rootfs");
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    std::fs::copy("/bin/sh", root.join("bin/sh")).unwrap();
+    let needed = Command::new("ldd").arg("/bin/sh").output().unwrap();
+    let needed = String::from_utf8_lossy(&needed.stdout).into_owned();
+    for library in needed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        let target = root.join(library.trim_start_matches('/'));
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(library, target).unwrap();
+    }
+    config(&exported.0);
+    exported
+}
+
+/// Types a line into the terminal of a shell, waits until it has `answer`, and has it exit with 7.
+fn answers(pod: &mut TestPod, start: Start<'_>, line: &str, answer: &str) {
+    let key = start.key;
+    pod.start(Start {
+        terminal: true,
+        ..start
+    });
+    pod.send(Request::Attach(Attach {
+        ticket: 1,
+        key,
+        stdout: None,
+        stderr: None,
+        once: true,
+    }));
+    let attached = pod.wait(|report| matches!(report, Report::Attached { .. }));
+    let Report::Attached {
+        input: Ok(Some(terminal)),
+        ..
+    } = attached
+    else {
+        panic!("{attached:?}");
+    };
+    nix::unistd::write(&terminal, line.as_bytes()).unwrap();
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    while !text.contains(answer) {
+        let mut fds = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut fds, PollTimeout::try_from(PATIENCE).unwrap()).unwrap();
+        assert!(ready > 0, "no answer after {text:?}");
+        let size = nix::unistd::read(&terminal, &mut piece).unwrap_or_else(|_| panic!("{text:?}"));
+        text.push_str(&String::from_utf8_lossy(&piece[..size]));
+    }
+    nix::unistd::write(&terminal, b"exit 7\n").unwrap();
+    assert_eq!(pod.exit(key).code(), 7, "{text:?}");
+}
+
+/// As `runc spec` writes it: with a terminal, and a rule for devices.
+#[test]
+fn the_bundle_that_runc_begins_with_runs() {
+    if !nobody::is_root() {
+        return println!(
+            "skipped: the bundle of runc spec: its ids are the host's, which takes root"
+        );
+    }
+    let exported = with_shell("spec", |bundle| {
+        let mut runc = Command::new("runc");
+        let written = runc.args(["spec", "--bundle"]).arg(bundle).status();
+        if !written.is_ok_and(|status| status.success()) {
+            // It is not installed: the same as runc 1.1.5 writes it.
+            std::fs::write(bundle.join("config.json"), include_str!("runc-spec.json")).unwrap();
+        }
+    });
+    let bundle = Bundle::import(&exported.0).unwrap();
+    assert_eq!(bundle.devices, DeviceRules::usual());
+    let scratch = Scratch::new("the bundle of runc spec");
+    if let Some(scratch) = &scratch {
+        match bundle.devices.load() {
+            Ok(program) => program.attach(&scratch.0).unwrap(),
+            Err(why) => println!("skipped: its rules for devices: {why}"),
+        }
+    }
+    let mut pod = TestPod::of(&Sandbox {
+        namespaces: bundle.namespaces,
+        ephemeral: true,
+        ..Sandbox::new(&bundle.set_up)
+    });
+    let start = Start {
+        cgroup: scratch
+            .as_ref()
+            .map_or(Cgroups::Inherit, |scratch| Cgroups::Into(scratch.0.as_fd())),
+        ..Start::new(Key::container(0, 0), &bundle.container)
+    };
+    let line = "read name </proc/sys/kernel/hostname; true >/dev/null </dev/tty && echo is $name\n";
+    answers(&mut pod, start, line, "is runc");
+}
+
+/// Rules for devices and clocks of a time namespace, out and in.
+#[test]
+fn devices_and_clocks_are_exported_and_imported_as_they_were() {
+    let bundle = planned().bundle("main").unwrap();
+    assert_eq!(bundle.devices, DeviceRules::usual());
+    let rule = |verdict, access: &str| DeviceRule {
+        verdict,
+        access: access.parse().unwrap(),
+        ..DeviceRule::ALLOW_ALL
+    };
+    let lists = [
+        DeviceRules::usual(),
+        DeviceRules::everything(),
+        DeviceRules::new([
+            rule(Verdict::Allow, "rwm"),
+            DeviceRule {
+                kind: Some(DeviceKind::Block),
+                major: Some(8),
+                ..rule(Verdict::Deny, "w")
+            },
+        ]),
+        DeviceRules::new([DeviceRule {
+            kind: Some(DeviceKind::Char),
+            minor: Some(200),
+            ..rule(Verdict::Allow, "rm")
+        }]),
+    ];
+    for (at, rules) in lists.into_iter().enumerate() {
+        let mut ahead = bundle.clone().devices(rules.clone());
+        ahead.set_up.push(Step::TimeNamespace {
+            monotonic: 86_400,
+            boottime: -1,
+        });
+        let exported = Exported::new(&format!("devices-{at}"));
+        assert_eq!(ahead.export(&exported.0).unwrap(), []);
+        let config = exported.config();
+        let first = &config["linux"]["resources"]["devices"][0];
+        assert_eq!(first["allow"], json!(at != 0), "{first}");
+        let imported = Bundle::import(&exported.0).unwrap();
+        let expected: Vec<_> = match at {
+            // As runc and crun do it.
+            2.. => rules
+                .rules()
+                .iter()
+                .chain(&DeviceRules::USUAL)
+                .copied()
+                .collect(),
+            _ => rules.rules().to_vec(),
+        };
+        assert_eq!(imported.devices.rules(), expected);
+        let clocks = |step: &&Step| matches!(step, Step::TimeNamespace { .. });
+        assert_eq!(
+            imported.set_up.steps().iter().find(clocks),
+            ahead.set_up.steps().iter().find(clocks)
+        );
+    }
+}
+
+/// A container whose clocks are ahead.
+#[test]
+fn a_bundle_has_clocks_of_its_own() {
+    if !Path::new("/proc/self/ns/time").exists() {
+        return println!("skipped: clocks of a bundle: this kernel has no time namespaces");
+    }
+    let ahead = 40_000_000;
+    let exported = Exported::new("clocks");
+    planned()
+        .bundle("main")
+        .unwrap()
+        .export(&exported.0)
+        .unwrap();
+    let mut config = exported.config();
+    config["process"]["args"] = json!(["/bin/sh", "-c", "cut -d. -f1 /proc/uptime"]);
+    config["linux"]["namespaces"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "type": "time" }));
+    config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": ahead, "nanosecs": 0 } });
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+    let bundle = Bundle::import(&exported.0).unwrap();
+    let mut pod = TestPod::of(&Sandbox {
+        namespaces: bundle.namespaces,
+        user: podlife::linux::pause::User::of(bundle.users.as_ref()),
+        ephemeral: true,
+        ..Sandbox::new(&bundle.set_up)
+    });
+    let (_, text) = pod.run(Key::container(0, 0), &bundle.container);
+    let uptime: u64 = text.trim().parse().unwrap_or_else(|_| panic!("{text}"));
+    assert!(uptime >= ahead, "{uptime}");
+    config["linux"]["timeOffsets"]["boottime"]["nanosecs"] = json!(1);
+    std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
+    let error = Bundle::import(&exported.0).unwrap_err().to_string();
+    assert!(
+        error.contains("linux.timeOffsets.boottime.nanosecs"),
+        "{error}"
+    );
+}
+
 /// Nothing is dropped: what cannot be done is named.
 #[test]
 fn what_cannot_be_imported_is_an_error_that_names_the_field() {
@@ -612,9 +811,9 @@ fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
             "linux.namespaces",
         ),
         (
-            "/linux/namespaces/1/type",
-            json!("time"),
-            "linux.namespaces[1].type",
+            "/linux/timeOffsets",
+            json!({ "boottime": { "secs": 60 } }),
+            "linux.timeOffsets",
         ),
         ("/linux/namespaces", with_user, "linux.uidMappings"),
         (
@@ -636,8 +835,12 @@ fn unmapped() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-fn unmapped_resources() -> [(Value, &'static str); 7] {
-    let device = json!([{ "allow": false, "access": "rwm" }]);
+fn unmapped_resources() -> [(Value, &'static str); 9] {
+    let device = |field: &str, value: Value| {
+        let mut rule = json!({ "allow": false, "access": "rwm" });
+        rule[field] = value;
+        json!({ "devices": [rule] })
+    };
     let page = json!([{ "pageSize": "3MiB", "limit": 1 }]);
     [
         (
@@ -645,8 +848,16 @@ fn unmapped_resources() -> [(Value, &'static str); 7] {
             "linux.resources.memory.kernel",
         ),
         (
-            json!({ "devices": device }),
+            device("access", json!("rx")),
             "linux.resources.devices[0].access",
+        ),
+        (
+            device("type", json!("p")),
+            "linux.resources.devices[0].type",
+        ),
+        (
+            device("minor", json!(-2)),
+            "linux.resources.devices[0].minor",
         ),
         (
             json!({ "memory": { "swap": 1 } }),

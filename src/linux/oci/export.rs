@@ -151,8 +151,11 @@ impl<'a> Export<'a> {
                 self.sysctl.insert(name, json!(value));
                 Ok(())
             }
-            // What every runtime does, and what is for pause alone.
-            Step::Propagation(..) | Step::Loopback | Step::OomScoreAdj { .. } => Ok(()),
+            // What every runtime does, what is for pause alone, and what all of the bundle says.
+            Step::Propagation(..)
+            | Step::Loopback
+            | Step::OomScoreAdj { .. }
+            | Step::TimeNamespace { .. } => Ok(()),
             other => {
                 self.differs(other, "a bundle has no place for it");
                 Ok(())

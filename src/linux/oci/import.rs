@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::Bundle;
 use super::mapped::{everything_is_mapped, unsupported};
-use super::resources;
 use super::sysctl;
 use super::usual::{DEVICES, LINKS};
+use super::{clocks, devices, resources};
 use crate::linux::Capabilities;
 use crate::linux::cgroup::Limits;
 use crate::linux::namespace::{Namespace, Namespaces};
@@ -68,6 +68,7 @@ impl Import {
         if all.contains(Namespaces::NET) {
             set_up.push(Step::Loopback);
         }
+        set_up.extend(clocks::import(self.spec.linux().as_ref(), all)?);
         let mut there = all;
         for namespace in joined {
             let kind = namespace.kind();
@@ -90,7 +91,10 @@ impl Import {
         let namespaces = shared.fold(Namespaces::MOUNT, |all, kind| all | kind);
         let resources = linux.and_then(|linux| linux.resources().as_ref());
         let limits = resources.map_or(Ok(Limits::new()), resources::import)?;
-        Ok(Bundle::new(namespaces, users, set_up, container).limits(limits))
+        let listed = resources.and_then(|resources| resources.devices().as_deref());
+        let devices = devices::import(listed.unwrap_or_default())?;
+        let bundle = Bundle::new(namespaces, users, set_up, container);
+        Ok(bundle.limits(limits).devices(devices))
     }
 
     /// Names and sysctls of the namespaces that are there. All others would be the host's.
@@ -146,9 +150,7 @@ impl Import {
                 LinuxNamespaceType::Uts => Namespaces::UTS,
                 LinuxNamespaceType::Cgroup => Namespaces::CGROUP,
                 LinuxNamespaceType::User => Namespaces::USER,
-                other => {
-                    return Err(unsupported(&format!("linux.namespaces[{at}].type"), other));
-                }
+                LinuxNamespaceType::Time => Namespaces::TIME,
             };
             match namespace.path() {
                 None => all = all | kind,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{Error, Kind, Result};
 
 /// What is mapped; all below a name that ends in a dot. Annotations have no effect on a runtime.
-const MAPPED: [&str; 62] = [
+const MAPPED: [&str; 71] = [
     "ociVersion",
     "annotations.",
     "hostname",
@@ -40,6 +40,15 @@ const MAPPED: [&str; 62] = [
     "linux.readonlyPaths.",
     "linux.sysctl.",
     "linux.seccomp.",
+    "linux.timeOffsets.monotonic.secs",
+    "linux.timeOffsets.monotonic.nanosecs",
+    "linux.timeOffsets.boottime.secs",
+    "linux.timeOffsets.boottime.nanosecs",
+    "linux.resources.devices.allow",
+    "linux.resources.devices.type",
+    "linux.resources.devices.major",
+    "linux.resources.devices.minor",
+    "linux.resources.devices.access",
     "linux.resources.memory.limit",
     "linux.resources.memory.reservation",
     "linux.resources.memory.swap",

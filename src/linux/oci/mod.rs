@@ -13,6 +13,8 @@
 //!
 //! Runtime specification 1.2, cgroup v2. Feature `oci`.
 
+mod clocks;
+mod devices;
 mod export;
 mod import;
 mod mapped;
@@ -23,13 +25,13 @@ mod usual;
 
 use std::fmt;
 
-use super::cgroup::Limits;
+use super::cgroup::{DeviceRules, Limits};
 use super::namespace::Namespaces;
 use super::pause::Plan;
 use super::user::IdMaps;
 
 /// One container, and the sandbox it is alone in: what a bundle describes. Which cgroup it is in is said when it is started; its
-/// limits are for [`Cgroup::apply`](super::cgroup::Cgroup::apply).
+/// limits are for [`Cgroup::apply`](super::cgroup::Cgroup::apply), its devices for [`DeviceRules::load`].
 ///
 /// ```
 /// use podlife::Node;
@@ -59,10 +61,12 @@ pub struct Bundle {
     pub container: Plan,
     /// What its cgroup shall hold it to.
     pub limits: Limits,
+    /// Which devices may be used in its cgroup.
+    pub devices: DeviceRules,
 }
 
 impl Bundle {
-    /// A container and its sandbox.
+    /// A container and its sandbox, without limits, and with the [usual](DeviceRules::usual) devices.
     pub fn new(
         namespaces: Namespaces,
         users: Option<IdMaps>,
@@ -75,6 +79,7 @@ impl Bundle {
             set_up,
             container,
             limits: Limits::new(),
+            devices: DeviceRules::usual(),
         }
     }
 
@@ -82,6 +87,12 @@ impl Bundle {
     #[must_use]
     pub fn limits(self, limits: Limits) -> Bundle {
         Bundle { limits, ..self }
+    }
+
+    /// The same with other devices.
+    #[must_use]
+    pub fn devices(self, devices: DeviceRules) -> Bundle {
+        Bundle { devices, ..self }
     }
 }
 

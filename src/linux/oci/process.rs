@@ -5,7 +5,7 @@ use std::ffi::CString;
 use serde_json::{Map, Value, json};
 
 use super::export::Export;
-use super::resources;
+use super::{clocks, devices, resources};
 use crate::linux::Capabilities;
 use crate::linux::namespace::{NamespaceKind, Namespaces};
 use crate::linux::pause::plan::{CapabilityBits, Step};
@@ -88,15 +88,17 @@ impl Export<'_> {
         linux.insert("maskedPaths".into(), json!(self.masked));
         linux.insert("readonlyPaths".into(), json!(self.read_only));
         linux.insert("sysctl".into(), take(&mut self.sysctl).into());
-        let (resources, unsaid) = resources::export(&self.bundle.limits);
+        let (mut resources, unsaid) = resources::export(&self.bundle.limits);
         for limit in unsaid {
             self.differs(
                 limit,
                 "runtimes write it at once, and the kernel takes it line by line",
             );
         }
-        if !self.bundle.limits.is_empty() {
-            linux.insert("resources".into(), resources);
+        resources["devices"] = devices::export(&self.bundle.devices);
+        linux.insert("resources".into(), resources);
+        if let Some(offsets) = clocks::export(&self.bundle.set_up) {
+            linux.insert("timeOffsets".into(), offsets);
         }
         if let Some(users) = &self.bundle.users {
             linux.insert("uidMappings".into(), mappings(users.uids()));
@@ -126,6 +128,9 @@ impl Export<'_> {
         }
         if self.bundle.users.is_some() {
             all = all | Namespaces::USER;
+        }
+        if clocks::export(&self.bundle.set_up).is_some() {
+            all = all | Namespaces::TIME;
         }
         let kinds = NamespaceKind::ALL
             .into_iter()
