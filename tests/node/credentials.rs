@@ -179,7 +179,7 @@ fn containers_share_their_memory() {
         shell("giver", "echo here > /dev/shm/x; exec sleep 1000"),
         shell(
             "taker",
-            "until cat /dev/shm/x 2>/dev/null; do :; done; exec sleep 1000"
+            "until grep here /dev/shm/x 2>/dev/null; do sleep 0.02; done; exec sleep 1000"
         ),
     ]);
     let id = hosted.create(&pod("shm", "Always", containers));

@@ -94,6 +94,37 @@ fn a_container_that_wants_it_restarts_for_its_resources() {
     hosted.end();
 }
 
+/// Memory is not taken away from under what uses it; what is restarted anyway may use more than it will have.
+#[test]
+fn a_resize_in_place_leaves_alone_what_restarts_beside_it() {
+    if super::limits::skipped("a resize beside a restart") {
+        return;
+    }
+    let mut hosted = Hosted::ephemeral();
+    let policy = json!({ "resizePolicy": [{ "resourceName": "memory", "restartPolicy": "RestartContainer" }] });
+    let hungry = format!("x=$(head -c 24M /dev/zero | tr '\\0' x); {SLEEP}");
+    let manifest = |memory: &str| {
+        let main = with(shell("main", &hungry), resources(memory));
+        let main = with(main, policy.clone());
+        pod("anew", "Always", json!([main, limited("other", memory)]))
+    };
+    let id = hosted.create(&manifest("128Mi"));
+    hosted.wait(id, Until::Ready);
+    hosted.printed(id, "main", "up");
+    hosted.node.update(id, valid(&manifest("16Mi"))).unwrap();
+    hosted.until("Killing", "Container main resize requires restart");
+    hosted.until("ResizeCompleted", "");
+    assert!(!hosted.reasons().contains(&"ResizeError".to_owned()));
+    assert_eq!(restarts(&hosted.node, id, "other"), 0);
+    let other = super::limits::cgroup(id).join("other.0");
+    assert_eq!(
+        super::limits::value(&other, "memory.max"),
+        (16 << 20).to_string()
+    );
+    hosted.kill(id);
+    hosted.end();
+}
+
 /// What the host never has, and what it has not now.
 #[test]
 fn a_resize_waits_for_room() {
