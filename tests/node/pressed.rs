@@ -75,6 +75,7 @@ fn a_pod_with_hardly_any_processor_answers_and_ends() {
         json!([limited("main", SPIN, "64Mi", "50m")]),
     );
     let id = hosted.create(&manifest);
+    hosted.wait(id, Until::Ready);
     hosted.printed(id, "main", "up");
     answers(&mut hosted, id, "main");
     let throttled = value(&cgroup(id), "cpu.stat");
@@ -149,6 +150,7 @@ fn a_frozen_pod_can_be_deleted() {
     for whole in [false, true] {
         let mut hosted = Hosted::ephemeral();
         let id = hosted.create(&pod("frozen", "Never", json!([shell("main", SPIN)])));
+        hosted.wait(id, Until::Ready);
         hosted.printed(id, "main", "up");
         let group = cgroup(id);
         let frozen = if whole {
