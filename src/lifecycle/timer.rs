@@ -72,15 +72,15 @@ pub(super) enum Due {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Timers {
     all: Vec<Mono>,
-    /// None is earlier: most inputs come before it, and look at no timer.
-    floor: Mono,
+    /// The earliest of them: most inputs come before it, and look at no timer.
+    next: Mono,
 }
 
 impl Timers {
     pub(super) fn new(containers: usize) -> Timers {
         Timers {
             all: vec![NEVER; POD + CONTAINER * containers],
-            floor: NEVER,
+            next: NEVER,
         }
     }
 
@@ -96,16 +96,16 @@ impl Timers {
     }
 
     pub(super) fn arm(&mut self, timer: Due, at: Mono) {
-        self.all[place(timer)] = at;
-        self.floor = self.floor.min(at);
+        self.set(place(timer), at);
     }
 
     pub(super) fn disarm(&mut self, timer: Due) {
-        self.all[place(timer)] = NEVER;
+        self.set(place(timer), NEVER);
     }
 
     pub(super) fn disarm_all(&mut self) {
         self.all.fill(NEVER);
+        self.next = NEVER;
     }
 
     pub(super) fn at(&self, timer: Due) -> Option<Mono> {
@@ -114,25 +114,27 @@ impl Timers {
 
     /// The earliest.
     pub(super) fn next(&self) -> Option<Mono> {
-        Some(self.earliest()).filter(|at| *at != NEVER)
+        Some(self.next).filter(|at| *at != NEVER)
     }
 
     /// Takes one that is due, the earliest first; it is then disarmed.
     pub(super) fn take_due(&mut self, now: Mono) -> Option<Due> {
-        if self.floor > now {
+        if self.next > now || self.next == NEVER {
             return None;
         }
-        let (place, at) = self.all.iter().enumerate().min_by_key(|(_, at)| **at)?;
-        self.floor = *at;
-        if self.floor > now || self.floor == NEVER {
-            return None;
-        }
-        self.all[place] = NEVER;
+        let place = self.all.iter().position(|at| *at == self.next)?;
+        self.set(place, NEVER);
         Some(timer_at(place))
     }
 
-    fn earliest(&self) -> Mono {
-        self.all.iter().fold(NEVER, |least, at| least.min(*at))
+    /// Looks at the others only where the earliest becomes later.
+    fn set(&mut self, place: usize, at: Mono) {
+        let before = std::mem::replace(&mut self.all[place], at);
+        if at <= self.next {
+            self.next = at;
+        } else if before == self.next {
+            self.next = self.all.iter().copied().min().unwrap_or(NEVER);
+        }
     }
 }
 
@@ -159,6 +161,30 @@ fn timer_at(place: usize) -> Due {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is armed, disarmed and taken, the earliest is known and comes first.
+        #[test]
+        fn the_earliest_is_known(steps in proptest::collection::vec((0..POD + CONTAINER, 0u64..6), 0..40)) {
+            let mut timers = Timers::new(1);
+            for (place, at) in steps {
+                match at {
+                    0 => timers.disarm(timer_at(place)),
+                    1 => {
+                        let next = timers.next();
+                        let due = timers.take_due(Mono::from_secs(4));
+                        let is_over = next.is_some_and(|at| at <= Mono::from_secs(4));
+                        prop_assert_eq!(due.is_some(), is_over);
+                        prop_assert!(due.is_none_or(|due| timers.at(due).is_none()));
+                    }
+                    at => timers.arm(timer_at(place), Mono::from_secs(at)),
+                }
+                let least = timers.all.iter().copied().filter(|at| *at != NEVER).min();
+                prop_assert_eq!(timers.next(), least);
+            }
+        }
+    }
 
     #[test]
     fn every_timer_has_its_own_place() {
