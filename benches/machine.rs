@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use podlife::lifecycle::history::History;
 use podlife::lifecycle::{
     Action, ContainerIndex, Exit, Finding, Input, Outcome, Output, Persisted, PodMachine,
@@ -20,6 +20,9 @@ use podlife::time::{Mono, Now, Wall};
 
 /// Entries that a Node keeps of each pod unless it is told otherwise.
 const KEPT: usize = 128;
+
+/// Between two runs of a probe.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// The time this thread had a processor.
 struct CpuTime;
@@ -106,6 +109,16 @@ fn with_resources(pod: &Valid<Pod>) -> Valid<Pod> {
     let resources = r#"{"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}"#;
     for container in &mut pod.spec.containers {
         container.resources = serde_json::from_str(resources).ok();
+    }
+    pod.validate().expect("a valid pod")
+}
+
+/// The same without probes: once it runs, it waits for nothing.
+fn quiet(pod: &Valid<Pod>) -> Valid<Pod> {
+    let mut pod = pod.clone().edit();
+    for container in &mut pod.spec.containers {
+        container.liveness_probe = None;
+        container.readiness_probe = None;
     }
     pod.validate().expect("a valid pod")
 }
@@ -240,23 +253,86 @@ fn changes(c: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-/// A Node-like loop over many pods, of which few have something to do: what a turn costs must not grow with the idle ones.
-fn fleet(c: &mut Criterion<CpuTime>) {
-    let mut group = c.benchmark_group("fleet");
+/// The deadlines of many pods, as a Node keeps them: one that waits for nothing is not among them.
+struct Deadlines(BinaryHeap<Reverse<(Mono, usize)>>);
+
+impl Deadlines {
+    fn of(drivers: &[Driver]) -> Deadlines {
+        let all = drivers.iter().enumerate();
+        let waiting = all.filter(|(_, driver)| driver.wait != Mono::MAX);
+        Deadlines(
+            waiting
+                .map(|(place, driver)| Reverse((driver.wait, place)))
+                .collect(),
+        )
+    }
+
+    /// One turn: what is due next is done, and waits for what that says.
+    fn turn(&mut self, run: impl FnOnce(usize, Mono) -> Mono) {
+        if let Some(Reverse((at, place))) = self.0.pop() {
+            self.0.push(Reverse((run(place, at), place)));
+        }
+    }
+}
+
+fn short<'c>(c: &'c mut Criterion<CpuTime>, name: &str) -> BenchmarkGroup<'c, CpuTime> {
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(1));
+    group.warm_up_time(Duration::from_secs(1));
+    group.measurement_time(Duration::from_secs(2));
+    group
+}
+
+fn step(drivers: &mut [Driver], place: usize) -> Mono {
+    drivers[place].step();
+    drivers[place].wait
+}
+
+/// What a turn costs must not grow with the pods that have nothing to do: the same number is busy, spread evenly among the idle.
+fn idle(c: &mut Criterion<CpuTime>) {
+    const BUSY: usize = 100;
+    let mut group = short(c, "idle");
+    let busy = pod(1);
+    let quiet = quiet(&busy);
+    for pods in [BUSY, 1_000, 10_000] {
+        let pod = |place| {
+            if place % (pods / BUSY) == 0 {
+                &busy
+            } else {
+                &quiet
+            }
+        };
+        let mut drivers: Vec<Driver> = (0..pods)
+            .map(|place| Driver::new(pod(place).clone()))
+            .collect();
+        // The last write comes a second after the start.
+        drivers.iter_mut().for_each(Driver::step);
+        let mut deadlines = Deadlines::of(&drivers);
+        assert_eq!(deadlines.0.len(), BUSY);
+        group.bench_function(format!("a turn of {BUSY} busy pods among {pods}"), |b| {
+            b.iter(|| deadlines.turn(|place, _| step(&mut drivers, place)));
+        });
+    }
+    group.finish();
+}
+
+/// What a turn costs where all are busy, and its parts: the heap, as deep as the logarithm of their number, and the machines,
+/// which the processor's caches hold or do not.
+fn busy(c: &mut Criterion<CpuTime>) {
+    let mut group = short(c, "busy");
+    let pod = pod(1);
     for pods in [1, 100, 10_000] {
-        let pod = pod(1);
         let mut drivers: Vec<Driver> = (0..pods).map(|_| Driver::new(pod.clone())).collect();
-        let due = |(place, driver): (usize, &Driver)| Reverse((driver.wait, place));
-        let mut heap: BinaryHeap<_> = drivers.iter().enumerate().map(due).collect();
-        group.throughput(Throughput::Elements(1));
+        let mut deadlines = Deadlines::of(&drivers);
         group.bench_function(format!("a turn among {pods} pods"), |b| {
-            b.iter(|| {
-                let Some(Reverse((_, place))) = heap.pop() else {
-                    return;
-                };
-                drivers[place].step();
-                heap.push(Reverse((drivers[place].wait, place)));
-            });
+            b.iter(|| deadlines.turn(|place, _| step(&mut drivers, place)));
+        });
+        group.bench_function(format!("its deadline among {pods} pods"), |b| {
+            b.iter(|| deadlines.turn(|_, at| at + PERIOD));
+        });
+        let mut places = (0..pods).cycle();
+        group.bench_function(format!("its machine among {pods} pods"), |b| {
+            b.iter(|| places.next().map(|place| step(&mut drivers, place)));
         });
     }
     group.finish();
@@ -288,6 +364,6 @@ fn heap(_: &mut Criterion<CpuTime>) {
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime);
-    targets = heap, steady, changes, fleet
+    targets = heap, steady, changes, idle, busy
 }
 criterion_main!(benches);
