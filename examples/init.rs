@@ -46,7 +46,7 @@ fn main() {
             let container = &shape.containers[index];
             println!("{round}. {}", container.name);
             let state = match container.role {
-                Role::Init => AttemptState::Exited(done(now)),
+                Role::Init => AttemptState::Exited(done(now).into()),
                 _ => AttemptState::Running { started: now },
             };
             let image = container.image.clone();

@@ -36,7 +36,7 @@ pub enum AttemptState {
         started: Now,
     },
     /// Its process ended.
-    Exited(Exit),
+    Exited(Box<Exit>),
     /// Nothing is known of it any more.
     Unknown,
 }

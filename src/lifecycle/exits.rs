@@ -24,7 +24,7 @@ impl Removal {
 }
 
 impl PodMachine {
-    pub(super) fn exited(&mut self, index: usize, attempt: u32, exit: Exit) -> bool {
+    pub(super) fn exited(&mut self, index: usize, attempt: u32, exit: Box<Exit>) -> bool {
         let Some(record) = self.record.containers.get(index) else {
             return false;
         };
@@ -49,7 +49,7 @@ impl PodMachine {
     }
 
     /// How the newest attempt ended.
-    pub(super) fn ended(&mut self, index: usize, exit: Exit) {
+    pub(super) fn ended(&mut self, index: usize, exit: Box<Exit>) {
         self.cancel_step(index);
         self.end_probes(index, ALL);
         let injected = self.injected(Fault::VerdictRecomputed);
@@ -163,13 +163,13 @@ impl PodMachine {
 }
 
 /// What the kubelet says of a container that it cannot find any more.
-pub(super) fn unknown_exit(started: Option<Now>, now: Now) -> Exit {
-    Exit {
+pub(super) fn unknown_exit(started: Option<Now>, now: Now) -> Box<Exit> {
+    Box::new(Exit {
         code: 137,
         signal: None,
         reason: "ContainerStatusUnknown".into(),
         message: Some("The container could not be located when the pod was terminated".into()),
         started,
         finished: now,
-    }
+    })
 }

@@ -290,7 +290,7 @@ impl PodMachine {
                 container,
                 attempt,
                 exit,
-            } => self.exited(container.as_usize(), attempt, *exit),
+            } => self.exited(container.as_usize(), attempt, exit),
             Input::SandboxLost { attempt } => self.sandbox_lost(attempt),
             Input::Delete(deletion) => self.delete(deletion),
             Input::Evict(eviction) => self.evict(eviction),

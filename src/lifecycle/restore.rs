@@ -155,7 +155,7 @@ impl PodMachine {
                 Verdict::Running { .. } => self.adopt(index),
                 Verdict::Exited(exit) => {
                     self.adopt(index);
-                    self.ended(index, exit);
+                    self.ended(index, exit.into());
                     self.acknowledge(index, attempt);
                 }
                 Verdict::NeverStarted | Verdict::Gone => {
@@ -175,7 +175,7 @@ impl PodMachine {
             Verdict::Exited(exit) => {
                 self.record.containers[index].settled = attempt;
                 self.containers[index].state = State::Starting;
-                self.exited(index, attempt, exit);
+                self.exited(index, attempt, exit.into());
             }
             Verdict::NeverStarted => {}
             Verdict::Gone => {

@@ -349,13 +349,13 @@ fn failure(outcome: Outcome, reason: &'static str) -> Failure {
 }
 
 /// The record a runtime leaves of a container whose program could not be run.
-fn start_error(failure: &Failure, now: Now) -> Exit {
-    Exit {
+fn start_error(failure: &Failure, now: Now) -> Box<Exit> {
+    Box::new(Exit {
         code: 128,
         signal: None,
         reason: "StartError".into(),
         message: Some(failure.message.clone()),
         started: None,
         finished: now,
-    }
+    })
 }

@@ -267,7 +267,7 @@ impl Container {
             &mut resources.requests
         };
         match text.parse() {
-            Ok(quantity) => drop(amounts.insert(resource, quantity)),
+            Ok(quantity) => drop(amounts.insert(&resource, quantity)),
             Err(_) => self.misread.push((list, resource, text)),
         }
     }

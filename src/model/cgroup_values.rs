@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use super::cpu_share::{WeightFormula, quota, shares};
 use super::oom_score::is_critical;
 use super::qos::qos_class;
-use super::resource_sum::{ResourceList, amount, pod_level, pod_limits, pod_requests};
+use super::resource_list::ResourceList;
+use super::resource_sum::{amount, pod_level, pod_limits, pod_requests};
 use super::{Container, PodSpec, QosClass, Quantity, ResourceRequirements};
 
 /// Values for the files of a cgroup; what is `None` is not written.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::absent::absent;
 use super::bytes::ByteString;
 use super::meta::{KindOf, Noun, ObjectMeta, V1};
-use super::quantity::Quantity;
+use super::resource_list::ResourceList;
 use super::scheduling::LabelSelector;
 
 /// Configuration as text and bytes.
@@ -140,13 +140,13 @@ pub struct VolumeResourceRequirements {
     /// At most.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub limits: BTreeMap<String, Quantity>,
+    pub limits: ResourceList,
     /// At least.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub requests: BTreeMap<String, Quantity>,
+    pub requests: ResourceList,
 }

@@ -1,7 +1,5 @@
 //! What Kubernetes fills in (pkg/apis/core/v1/defaults.go). For most of its numbers and words zero and empty are absent.
 
-use std::collections::BTreeMap;
-
 use super::container::{
     Container, EphemeralContainer, Protocol, PullPolicy, TerminationMessagePolicy,
 };
@@ -11,7 +9,7 @@ use super::image::default_pull_policy;
 use super::network::DnsPolicy;
 use super::pod::{Pod, PodSpec, RestartPolicy};
 use super::probe::Probe;
-use super::quantity::Quantity;
+use super::resource_list::ResourceList;
 use super::resource_sum::{
     container_limits, container_requests, is_huge_pages, is_pod_level, is_sidecar,
 };
@@ -158,14 +156,12 @@ fn http_get(action: &mut HttpGetAction) {
 fn resources(resources: &mut ResourceRequirements) {
     round_up(&mut resources.limits);
     round_up(&mut resources.requests);
-    for (name, limit) in &resources.limits {
-        resources.requests.entry(name.clone()).or_insert(*limit);
-    }
+    resources.requests.join(&resources.limits, |own, _| own);
 }
 
-fn round_up(list: &mut BTreeMap<String, Quantity>) {
-    list.values_mut()
-        .for_each(|amount| *amount = amount.round_up(-3).0);
+fn round_up(list: &mut ResourceList) {
+    list.iter_mut()
+        .for_each(|(_, amount)| *amount = amount.round_up(-3).0);
 }
 
 fn resize_policy(container: &mut Container) {
@@ -194,23 +190,15 @@ fn pod_resources(spec: &mut PodSpec) {
     round_up(&mut own.limits);
     round_up(&mut own.requests);
     if !own.limits.is_empty() || !own.requests.is_empty() {
-        let pages = container_limits(spec).into_iter();
-        for (name, amount) in pages.filter(|(name, _)| is_huge_pages(name)) {
-            if !own.requests.contains_key(&name) {
-                own.limits.entry(name).or_insert(amount);
-            }
-        }
+        let mut pages = container_limits(spec);
+        pages.retain(|name| is_huge_pages(name) && !own.requests.contains_key(name));
+        own.limits.join(&pages, |own, _| own);
     }
     if !own.limits.is_empty() {
-        let requests = container_requests(spec).into_iter();
-        for (name, amount) in
-            requests.filter(|(name, _)| is_pod_level(name) && !is_huge_pages(name))
-        {
-            own.requests.entry(name).or_insert(amount);
-        }
-        for (name, limit) in &own.limits {
-            own.requests.entry(name.clone()).or_insert(*limit);
-        }
+        let mut requests = container_requests(spec);
+        requests.retain(|name| is_pod_level(name) && !is_huge_pages(name));
+        own.requests.join(&requests, |own, _| own);
+        own.requests.join(&own.limits, |own, _| own);
     }
     spec.resources = Some(own);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::expansion::expand;
 use super::field_path::{Addresses, env_field, resource_field, selected};
 use super::objects::Objects;
-use super::resource_sum::ResourceList;
+use super::resource_list::ResourceList;
 use super::{Container, EnvFromSource, EnvVar, EnvVarSource, Pod};
 use crate::error::{Error, Kind, Result};
 

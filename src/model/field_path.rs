@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::resource_sum::{ResourceList, amount};
+use super::resource_list::ResourceList;
+use super::resource_sum::amount;
 use super::validate::name;
 use super::{
     Container, ObjectFieldSelector, Pod, Quantity, ResourceFieldSelector, ResourceRequirements,
@@ -125,7 +126,7 @@ pub(super) fn current(path: &str) -> &str {
 /// A cpu, memory or ephemeral-storage limit that is not set is what the node can give; anything else that is not set is 0.
 ///
 /// ```
-/// use podlife::model::{Container, ResourceFieldSelector, field_path::resource_field, resource_sum::ResourceList};
+/// use podlife::model::{Container, ResourceFieldSelector, ResourceList, field_path::resource_field};
 ///
 /// let container: Container = serde_json::from_str(r#"{"resources":{"limits":{"memory":"1500Ki"}}}"#).unwrap();
 /// let selector: ResourceFieldSelector = serde_json::from_str(r#"{"resource":"limits.memory","divisor":"1Mi"}"#).unwrap();

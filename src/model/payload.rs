@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::field_path::{metadata_field, named, resource_field};
 use super::objects::Objects;
-use super::resource_sum::ResourceList;
+use super::resource_list::ResourceList;
 use super::{
     ConfigMap, DownwardApiVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Secret,
     ServiceAccountTokenProjection, Volume, VolumeProjection,

@@ -8,7 +8,7 @@ use super::absent::{absent, is_default};
 use super::container::{Container, EphemeralContainer};
 use super::meta::{KindOf, Noun, ObjectMeta, V1};
 use super::network::{DnsConfig, DnsPolicy, HostAlias};
-use super::quantity::Quantity;
+use super::resource_list::ResourceList;
 use super::resources::ResourceRequirements;
 use super::scheduling::{
     Affinity, PodReadinessGate, PodResourceClaim, PodSchedulingGate, PodSchedulingGroup,
@@ -142,9 +142,9 @@ pub struct PodSpec {
     /// What the sandbox itself costs, on top of the containers.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub overhead: BTreeMap<String, Quantity>,
+    pub overhead: ResourceList,
     /// Whether it may push other pods off a node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preemption_policy: Option<PreemptionPolicy>,

@@ -2,7 +2,8 @@
 //!
 //! Upstream: `pkg/apis/core/v1/helper/qos/qos.go`.
 
-use super::resource_sum::{ResourceList, amount};
+use super::resource_list::ResourceList;
+use super::resource_sum::amount;
 use super::{PodSpec, QosClass, Quantity, ResourceRequirements};
 
 /// The class of a pod.

@@ -2,12 +2,11 @@
 //!
 //! Upstream: `k8s.io/component-helpers/resource/helpers.go`.
 
-use std::collections::BTreeMap;
+use std::ops::Add;
 
-use super::{Container, ContainerRestartPolicy, PodSpec, Quantity, ResourceRequirements};
-
-/// Amounts by resource name.
-pub type ResourceList = BTreeMap<String, Quantity>;
+use super::{
+    Container, ContainerRestartPolicy, PodSpec, Quantity, ResourceList, ResourceRequirements,
+};
 
 /// The amount of a resource; nothing if it is not listed.
 pub fn amount(list: &ResourceList, resource: &str) -> Quantity {
@@ -29,7 +28,7 @@ pub fn amount(list: &ResourceList, resource: &str) -> Quantity {
 pub fn pod_requests(spec: &PodSpec) -> ResourceList {
     let mut sum = container_requests(spec);
     replace(&mut sum, spec, |resources| &resources.requests);
-    add(&mut sum, &spec.overhead);
+    sum.join(&spec.overhead, Add::add);
     sum
 }
 
@@ -47,18 +46,15 @@ pub(super) fn container_limits(spec: &PodSpec) -> ResourceList {
 pub fn pod_limits(spec: &PodSpec) -> ResourceList {
     let mut sum = container_limits(spec);
     replace(&mut sum, spec, |resources| &resources.limits);
-    for (name, overhead) in &spec.overhead {
-        match sum.get_mut(name) {
-            Some(limit) if !limit.is_zero() => *limit += *overhead,
-            _ => {}
-        }
+    for (name, limit) in sum.iter_mut().filter(|(_, limit)| !limit.is_zero()) {
+        *limit += amount(&spec.overhead, name);
     }
     sum
 }
 
 /// Requests and limits of the pod itself, if it has any that count there: cpu, memory and huge pages.
 pub fn pod_level(spec: &PodSpec) -> Option<&ResourceRequirements> {
-    let counts = |list: &ResourceList| list.keys().any(|name| is_pod_level(name));
+    let counts = |list: &ResourceList| list.keys().any(is_pod_level);
     spec.resources
         .as_ref()
         .filter(|resources| counts(&resources.requests) || counts(&resources.limits))
@@ -83,10 +79,9 @@ fn replace(
     list: impl Fn(&ResourceRequirements) -> &ResourceList,
 ) {
     if let Some(resources) = pod_level(spec) {
-        let own = list(resources)
-            .iter()
-            .filter(|(name, _)| is_pod_level(name));
-        sum.extend(own.map(|(name, amount)| (name.clone(), *amount)));
+        let mut own = list(resources).clone();
+        own.retain(is_pod_level);
+        sum.join(&own, |_, own| own);
     }
 }
 
@@ -95,55 +90,24 @@ fn of_containers(
     spec: &PodSpec,
     list: impl Fn(&ResourceRequirements) -> &ResourceList,
 ) -> ResourceList {
-    let (mut sum, mut sidecars, mut start) = (
-        ResourceList::new(),
-        ResourceList::new(),
-        ResourceList::new(),
-    );
-    for container in spec
+    let (mut sidecars, mut start) = (ResourceList::new(), ResourceList::new());
+    for init in &spec.init_containers {
+        let mut step = sidecars.clone();
+        if let Some(resources) = &init.resources {
+            step.join(list(resources), Add::add);
+        }
+        start.join(&step, Ord::max);
+        if is_sidecar(init) {
+            sidecars = step;
+        }
+    }
+    let main = spec
         .containers
         .iter()
-        .filter_map(|container| container.resources.as_ref())
-    {
-        add(&mut sum, list(container));
-    }
-    for init in &spec.init_containers {
-        let empty = ResourceList::new();
-        let own = init.resources.as_ref().map_or(&empty, &list);
-        if is_sidecar(init) {
-            add(&mut sum, own);
-            add(&mut sidecars, own);
-            raise(&mut start, &sidecars);
-        } else {
-            let mut step = sidecars.clone();
-            add(&mut step, own);
-            raise(&mut start, &step);
-        }
-    }
-    raise(&mut sum, &start);
+        .filter_map(|main| main.resources.as_ref());
+    let mut sum: ResourceList = main.map(list).chain([&sidecars]).sum();
+    sum.join(&start, Ord::max);
     sum
-}
-
-fn add(sum: &mut ResourceList, list: &ResourceList) {
-    for (name, amount) in list {
-        match sum.get_mut(name) {
-            Some(sum) => *sum += *amount,
-            None => {
-                sum.insert(name.clone(), *amount);
-            }
-        }
-    }
-}
-
-fn raise(maximum: &mut ResourceList, list: &ResourceList) {
-    for (name, amount) in list {
-        match maximum.get_mut(name) {
-            Some(maximum) => *maximum = (*maximum).max(*amount),
-            None => {
-                maximum.insert(name.clone(), *amount);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

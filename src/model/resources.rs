@@ -1,11 +1,9 @@
 //! Requests, limits and what happens when they change.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::absent::absent;
-use super::quantity::Quantity;
+use super::resource_list::ResourceList;
 use super::text_enum::text_enum;
 
 text_enum! {
@@ -29,15 +27,15 @@ pub struct ResourceRequirements {
     /// The most it may use, by resource name.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub limits: BTreeMap<String, Quantity>,
+    pub limits: ResourceList,
     /// What it is promised, by resource name.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub requests: BTreeMap<String, Quantity>,
+    pub requests: ResourceList,
 }
 
 /// One of the pod's resource claims.

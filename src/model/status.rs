@@ -1,12 +1,10 @@
 //! What a pod is: `v1.PodStatus` and its parts.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::absent::absent;
 use super::container::RecursiveReadOnly;
-use super::quantity::Quantity;
+use super::resource_list::ResourceList;
 use super::resources::ResourceRequirements;
 use super::text_enum::text_enum;
 use crate::time::Wall;
@@ -83,9 +81,9 @@ pub struct PodStatus {
     /// Requests of the pod itself granted by the node.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub allocated_resources: BTreeMap<String, Quantity>,
+    pub allocated_resources: ResourceList,
     /// Its conditions.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<PodCondition>,
@@ -230,7 +228,7 @@ pub struct NodeAllocatableResourceClaimStatus {
     pub resource_claim_name: String,
     /// How much, by resource.
     #[serde(deserialize_with = "absent")]
-    pub resources: BTreeMap<String, Quantity>,
+    pub resources: ResourceList,
 }
 
 /// The claim made for extended resources.
@@ -270,9 +268,9 @@ pub struct ContainerStatus {
     /// Requests granted by the node.
     #[serde(
         deserialize_with = "absent",
-        skip_serializing_if = "BTreeMap::is_empty"
+        skip_serializing_if = "ResourceList::is_empty"
     )]
-    pub allocated_resources: BTreeMap<String, Quantity>,
+    pub allocated_resources: ResourceList,
     /// Health of its devices.
     #[serde(deserialize_with = "absent", skip_serializing_if = "Vec::is_empty")]
     pub allocated_resources_status: Vec<ResourceStatus>,
@@ -327,7 +325,7 @@ pub struct ContainerState {
     pub running: Option<ContainerStateRunning>,
     /// It has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub terminated: Option<ContainerStateTerminated>,
+    pub terminated: Option<Box<ContainerStateTerminated>>,
     /// It is not started yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<ContainerStateWaiting>,

@@ -222,10 +222,10 @@ impl Findings {
                         let mut at = at.to_owned();
                         at.extend(["resources", list, name].map(named));
                         self.forbidden(write_steps(&at), "it cannot be taken away");
-                        after.insert(name.to_owned(), before[name]);
+                        after.insert(name, before[name]);
                     }
                     (Some(amount), true) => {
-                        after.insert(name.to_owned(), *amount);
+                        after.insert(name, *amount);
                     }
                     (None, _) => {
                         after.remove(name);

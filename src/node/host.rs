@@ -33,8 +33,8 @@ use crate::linux::process::BootId;
 use crate::linux::reactor::{Interest, Token};
 use crate::linux::user::{IdMap, IdMaps};
 use crate::linux::{Capabilities, Clock, Reactor, security};
+use crate::model::ResourceList;
 use crate::model::quantity::Format;
-use crate::model::resource_sum::ResourceList;
 use crate::model::{Pod, Quantity};
 use crate::time::Mono;
 use crate::{Error, Kind, Result};
@@ -392,7 +392,7 @@ fn allocatable() -> ResourceList {
     ];
     let amounts = amounts.into_iter();
     amounts
-        .filter_map(|(name, amount)| Some((name.to_owned(), amount.parse().ok()?)))
+        .filter_map(|(name, amount)| Some((name, amount.parse().ok()?)))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use super::hosted::{Hosted, LONG, container, pod, shell, valid, with};
 use super::recovery::State;
 use super::volumes::Directory;
 
-fn ended(hosted: &mut Hosted, manifest: &Value, name: &str) -> ContainerStateTerminated {
+fn ended(hosted: &mut Hosted, manifest: &Value, name: &str) -> Box<ContainerStateTerminated> {
     let id = hosted.create(manifest);
     let _ = hosted.node.wait(id, Until::Finished, LONG);
     let status = hosted.node.pod(id).unwrap().status().clone();

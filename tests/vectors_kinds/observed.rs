@@ -171,7 +171,7 @@ fn state(record: &Value) -> AttemptState {
             started: at("startedAt"),
         },
         "Unknown" => AttemptState::Unknown,
-        "Exited" => AttemptState::Exited(Exit {
+        "Exited" => AttemptState::Exited(Box::new(Exit {
             code: i32::try_from(record["exitCode"].as_i64().unwrap_or(0)).unwrap(),
             signal: None,
             reason: text(record, "reason").to_owned().into(),
@@ -181,7 +181,7 @@ fn state(record: &Value) -> AttemptState {
                 ..Now::default()
             }),
             finished: at("finishedAt"),
-        }),
+        })),
         other => panic!("a record that is {other}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use super::page::Page;
 use super::shown;
+use crate::model::ResourceList;
 use crate::model::field_path::resource_field;
-use crate::model::resource_sum::ResourceList;
 use crate::model::{Container, EnvFromSource, EnvVar, EnvVarSource, Pod};
 
 pub(super) fn environment(page: &mut Page, pod: &Pod, container: &Container) {

@@ -182,7 +182,7 @@ fn look(status: Option<&ContainerStatus>) -> Look<'_> {
 }
 
 fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
-    status.last_state.as_ref()?.terminated.as_ref()
+    status.last_state.as_ref()?.terminated.as_deref()
 }
 
 /// The container will not be started again after this end.

@@ -14,7 +14,7 @@ use super::facts::{Flight, PodFacts, ProbeResult, Results, Seen, Then};
 use super::restart::{after_probe_failure, is_trigger, should_start};
 use super::sandbox::{SandboxProblem, sandbox_problem};
 use super::shape::{ContainerView, Policy, Role, Shape};
-use crate::lifecycle::{AttemptState, Exit, KillReason};
+use crate::lifecycle::{AttemptState, KillReason};
 
 /// A container to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl<'s, S: Fn(usize) -> Seen<'s>> Sync<'_, S> {
         let seen = (self.seen)(index);
         let succeeded = matches!(
             seen.state(),
-            Some(AttemptState::Exited(Exit { code: 0, .. }))
+            Some(AttemptState::Exited(exit)) if exit.code == 0
         );
         let once = self.shape.containers[index].policy == Policy::OnFailure;
         !(once && succeeded && seen.owed != Some(Then::Start))
@@ -445,7 +445,7 @@ fn is_changed(container: &ContainerView, seen: &Seen<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{Attempt, Network, Sandbox, SandboxState};
+    use crate::lifecycle::{Attempt, Exit, Network, Sandbox, SandboxState};
     use crate::model::Pod;
     use crate::time::Now;
 
@@ -457,14 +457,14 @@ mod tests {
     };
 
     fn exited(code: i32) -> AttemptState {
-        AttemptState::Exited(Exit {
+        AttemptState::Exited(Box::new(Exit {
             code,
             signal: None,
             reason: "Error".into(),
             message: None,
             started: None,
             finished: Now::default(),
-        })
+        }))
     }
 
     /// Attempts of one container, the newest first, all made from image `i`.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Message};
 use crate::model::{
-    ContainerResizePolicy, Quantity, ResourceRequirements, ResourceResizeRestartPolicy,
+    ContainerResizePolicy, Quantity, ResourceList, ResourceRequirements,
+    ResourceResizeRestartPolicy,
 };
 
 /// What can be changed in place.
@@ -55,6 +56,16 @@ impl Amounts {
             Resource::Cpu => self.cpu,
         }
     }
+
+    /// Writes them over their part of `list`.
+    pub fn put_into(&self, list: &mut ResourceList) {
+        for resource in Resource::ALL {
+            match self.of(resource) {
+                Some(amount) => list.insert(resource.name(), amount),
+                None => list.remove(resource.name()),
+            };
+        }
+    }
 }
 
 /// What of a container's resources can change in place.
@@ -67,7 +78,7 @@ impl Amounts {
 /// let mut resources = container.resources.unwrap();
 /// let allocation = Allocation::of(&resources);
 /// assert_eq!(allocation.limits.memory, "64Mi".parse().ok());
-/// resources.limits.insert("memory".into(), "32Mi".parse().unwrap());
+/// resources.limits.insert("memory", "32Mi".parse().unwrap());
 /// allocation.put_into(&mut resources);
 /// assert_eq!(resources.limits["memory"].to_string(), "64Mi");
 /// ```
@@ -82,7 +93,7 @@ pub struct Allocation {
 impl Allocation {
     /// The part of `resources` that can change.
     pub fn of(resources: &ResourceRequirements) -> Allocation {
-        let amounts = |list: &std::collections::BTreeMap<String, Quantity>| Amounts {
+        let amounts = |list: &ResourceList| Amounts {
             memory: list.get("memory").copied(),
             cpu: list.get("cpu").copied(),
         };
@@ -94,18 +105,8 @@ impl Allocation {
 
     /// Writes it over that part of `resources`.
     pub fn put_into(&self, resources: &mut ResourceRequirements) {
-        for resource in Resource::ALL {
-            let lists = [
-                (&mut resources.requests, self.requests.of(resource)),
-                (&mut resources.limits, self.limits.of(resource)),
-            ];
-            for (list, amount) in lists {
-                match amount {
-                    Some(amount) => list.insert(resource.name().to_owned(), amount),
-                    None => list.remove(resource.name()),
-                };
-            }
-        }
+        self.requests.put_into(&mut resources.requests);
+        self.limits.put_into(&mut resources.limits);
     }
 
     /// Whether one resource is the same in both.

@@ -1,17 +1,17 @@
 //! Requests and limits, of containers and of the pod.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::path::Path;
 use super::super::pod::{PodSpec, RestartPolicy};
 use super::super::quantity::Quantity;
+use super::super::resource_list::ResourceList;
 use super::super::resource_sum::{container_requests, is_huge_pages, is_pod_level};
 use super::super::resources::{
     ContainerResizePolicy, ResourceRequirements, ResourceResizeRestartPolicy,
 };
 use super::{Findings, name, text};
 
-type List = BTreeMap<String, Quantity>;
 type NameCheck = fn(&str, Path<'_>, &mut Findings);
 
 pub(super) fn container(
@@ -33,11 +33,11 @@ pub(super) fn pod(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
     claims(own, spec, at, found);
     lists(own, pod_resource, at, found);
     let requests = at.field("requests");
-    for (name, needed) in container_requests(spec) {
-        let request = own.requests.get(&name).copied().unwrap_or_default();
-        if is_pod_level(&name) && needed > request {
+    for (name, needed) in &container_requests(spec) {
+        let request = own.requests.get(name).copied().unwrap_or_default();
+        if is_pod_level(name) && *needed > request {
             found.invalid(
-                requests.key(&name),
+                requests.key(name),
                 request,
                 format!("the containers together request {needed}"),
             );
@@ -63,7 +63,7 @@ pub(super) fn pod(spec: &PodSpec, at: &Path<'_>, found: &mut Findings) {
 }
 
 /// What the sandbox itself costs.
-pub(super) fn overhead(overhead: &List, at: &Path<'_>, found: &mut Findings) {
+pub(super) fn overhead(overhead: &ResourceList, at: &Path<'_>, found: &mut Findings) {
     amounts(overhead, container_resource, at, found);
 }
 
@@ -96,18 +96,14 @@ fn lists(
             ),
         }
     }
-    let names: BTreeSet<&str> = limits
-        .keys()
-        .chain(requests.keys())
-        .map(String::as_str)
-        .collect();
+    let names: BTreeSet<&str> = limits.keys().chain(requests.keys()).collect();
     let huge = names.iter().any(|name| is_huge_pages(name));
     if huge && !names.contains("cpu") && !names.contains("memory") {
         found.forbidden(*at, "huge pages need cpu or memory beside them");
     }
 }
 
-fn amounts(list: &List, check_name: NameCheck, at: &Path<'_>, found: &mut Findings) {
+fn amounts(list: &ResourceList, check_name: NameCheck, at: &Path<'_>, found: &mut Findings) {
     for (name, amount) in list {
         check_name(name, at.key(name), found);
         if amount.is_negative() {

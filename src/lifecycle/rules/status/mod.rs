@@ -504,14 +504,14 @@ mod tests {
 
     fn state() -> impl Strategy<Value = AttemptState> {
         let exited = |code| {
-            AttemptState::Exited(Exit {
+            AttemptState::Exited(Box::new(Exit {
                 code,
                 signal: None,
                 reason: if code == 0 { "Completed" } else { "Error" }.into(),
                 message: (code == 3).then(|| "last words".into()),
                 started: Some(Now::default()),
                 finished: Now::default(),
-            })
+            }))
         };
         prop_oneof![
             Just(AttemptState::Created),
@@ -637,14 +637,14 @@ mod tests {
             restart_count: 0,
             created: Now::default(),
             image: "".into(),
-            state: AttemptState::Exited(Exit {
+            state: AttemptState::Exited(Box::new(Exit {
                 code,
                 signal: None,
                 reason: reason.into(),
                 message: None,
                 started: None,
                 finished: Now::default(),
-            }),
+            })),
         }
     }
 

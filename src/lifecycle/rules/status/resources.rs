@@ -2,10 +2,8 @@
 //!
 //! Source: `convertToAPIContainerStatuses` in `pkg/kubelet/kubelet_pods.go` of Kubernetes, KEP-1287.
 
-use std::collections::BTreeMap;
-
-use crate::lifecycle::rules::resize::{Allocation, Resource};
-use crate::model::{ContainerStatus, Quantity, ResourceRequirements};
+use crate::lifecycle::rules::resize::{Allocation, Amounts};
+use crate::model::{ContainerStatus, ResourceList, ResourceRequirements};
 
 /// Writes `allocatedResources`, the requests that were granted, and `resources`, what the container has: for one that runs
 /// `applied`, for another what it will be started with. Other resources than cpu and memory, in `said`, never change.
@@ -29,51 +27,54 @@ pub fn show(
     allocated: &Allocation,
     shown: &Allocation,
 ) -> bool {
-    let mut changed = false;
-    let allocated = |resource: Resource| allocated.requests.of(resource);
-    if !has(&status.allocated_resources, &said.requests, allocated) {
-        status.allocated_resources = with(&said.requests, allocated);
-        changed = true;
-    }
+    let with = |said: &ResourceList, amounts: Amounts| {
+        let mut list = said.clone();
+        amounts.put_into(&mut list);
+        list
+    };
     let resources = status.resources.get_or_insert_default();
-    let requests = |resource: Resource| shown.requests.of(resource);
-    let limits = |resource: Resource| shown.limits.of(resource);
-    if !has(&resources.requests, &said.requests, requests) {
-        resources.requests = with(&said.requests, requests);
-        changed = true;
-    }
-    if !has(&resources.limits, &said.limits, limits) {
-        resources.limits = with(&said.limits, limits);
-        changed = true;
+    let lists = [
+        (
+            &mut status.allocated_resources,
+            with(&said.requests, allocated.requests),
+        ),
+        (
+            &mut resources.requests,
+            with(&said.requests, shown.requests),
+        ),
+        (&mut resources.limits, with(&said.limits, shown.limits)),
+    ];
+    let mut changed = false;
+    for (list, now) in lists {
+        changed |= *list != now;
+        *list = now; // the manifest's own, where they are the same
     }
     changed
 }
 
-type List = BTreeMap<String, Quantity>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Container;
 
-fn is_resizable(name: &str) -> bool {
-    Resource::ALL.iter().any(|resource| resource.name() == name)
-}
-
-/// Whether `list` is what [`with`] makes.
-fn has(list: &List, said: &List, of: impl Fn(Resource) -> Option<Quantity>) -> bool {
-    let others = |list: &List| list.keys().filter(|name| !is_resizable(name)).count();
-    let same = |resource: Resource| list.get(resource.name()).copied() == of(resource);
-    Resource::ALL.into_iter().all(same)
-        && others(list) == others(said)
-        && said
-            .iter()
-            .filter(|(name, _)| !is_resizable(name))
-            .all(|(name, amount)| list.get(name) == Some(amount))
-}
-
-fn with(said: &List, of: impl Fn(Resource) -> Option<Quantity>) -> List {
-    let others = said
-        .iter()
-        .filter(|(name, _)| !is_resizable(name))
-        .map(|(name, amount)| (name.clone(), *amount));
-    let own = Resource::ALL
-        .into_iter()
-        .filter_map(|resource| Some((resource.name().to_owned(), of(resource)?)));
-    others.chain(own).collect()
+    #[test]
+    fn what_the_manifest_says_is_not_held_twice() {
+        let said = |memory: &str| {
+            let container = Container::new("c", "nginx").limit("memory", memory);
+            container.limit("example.org/gpu", 1).resources.unwrap()
+        };
+        let (said, other) = (said("64Mi"), Allocation::of(&said("96Mi")));
+        let own = Allocation::of(&said);
+        let is_shared = |status: &ContainerStatus| {
+            let limits = &status.resources.as_ref().unwrap().limits;
+            std::ptr::eq(&limits["memory"], &said.limits["memory"])
+        };
+        let mut status = ContainerStatus::default();
+        assert!(show(&mut status, &said, &own, &own) && is_shared(&status));
+        let text = serde_json::to_string(&status).unwrap();
+        let mut read: ContainerStatus = serde_json::from_str(&text).unwrap();
+        assert!(!show(&mut read, &said, &own, &own) && is_shared(&read));
+        assert!(show(&mut status, &said, &own, &other) && !is_shared(&status));
+        assert_eq!(said.limits["memory"].to_string(), "64Mi");
+    }
 }

@@ -87,7 +87,7 @@ fn end(status: &mut ContainerStatus) {
         ..ContainerStateTerminated::default()
     };
     status.state = Some(ContainerState {
-        terminated: Some(ended),
+        terminated: Some(Box::new(ended)),
         ..ContainerState::default()
     });
 }
