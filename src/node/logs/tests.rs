@@ -167,7 +167,7 @@ fn what_is_added_to_a_memfd_wakes_the_follower() {
         .write_all(b"2020-09-27T11:18:01Z stdout F one\n")
         .unwrap();
     reactor
-        .wait(Some(Duration::from_secs(5)), &mut ready)
+        .wait(Some(Duration::from_secs(60)), &mut ready)
         .unwrap();
     assert_eq!(ready.len(), 1);
     assert_eq!(read(&mut logs), ("one\n".into(), false));
