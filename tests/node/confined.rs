@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::before::{self, Before};
 use super::hosted::{Hosted, LONG, container, pod, shell, spec, valid, with};
 
-fn seccomp(kind: &str) -> Value {
+pub(super) fn seccomp(kind: &str) -> Value {
     json!({ "securityContext": { "seccompProfile": { "type": kind } } })
 }
 
@@ -19,7 +19,7 @@ fn hosted(options: NodeOptions) -> Hosted {
 }
 
 /// A script's whole output in a pod with one container.
-fn said(hosted: &mut Hosted, container: Value, more: Value) -> String {
+pub(super) fn said(hosted: &mut Hosted, container: Value, more: Value) -> String {
     let id = hosted.create(&spec(pod("said", "Never", json!([container])), more));
     hosted.wait(id, Until::Finished);
     let text = hosted.logs(id, "main");

@@ -17,6 +17,7 @@ mod handle;
 mod handler;
 mod hostile;
 mod https;
+mod i386;
 mod images;
 mod init;
 mod job;

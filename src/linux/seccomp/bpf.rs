@@ -1,15 +1,11 @@
-//! The program: a binary search over ranges of numbers, with the conditions at its leaves. `seccomp(2)`, classic BPF.
+//! The program: for each architecture a binary search over ranges of its numbers, with the conditions at its leaves. `seccomp(2)`, classic BPF.
 
-use super::{Action, Comparison, Condition, Profile, Rule, X32};
+use super::numbers::{Numbers, X32};
+use super::{Action, Architecture, Comparison, Condition, Profile, Rule};
 use crate::{Error, Kind, Result};
 
 /// `BPF_MAXINSNS`
 const LENGTH_MAX: usize = 4096;
-
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
-#[cfg(not(target_arch = "x86_64"))]
-const ARCHITECTURE: u32 = 0xc000_00b7;
 
 // Offsets in seccomp_data.
 const NUMBER: u32 = 0;
@@ -39,12 +35,11 @@ pub struct Instruction {
 }
 
 const fn op(code: u16, k: u32) -> Instruction {
-    Instruction {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    jump(code, k, 0, 0)
+}
+
+const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
+    Instruction { code, jt, jf, k }
 }
 
 /// A program that the kernel can load.
@@ -87,18 +82,18 @@ pub(super) fn compile(profile: &Profile) -> Result<Program> {
             why,
         ));
     }
-    let mut code = vec![
-        op(LOAD, ARCH),
-        Instruction {
-            code: JEQ,
-            jt: 1,
-            jf: 0,
-            k: ARCHITECTURE,
-        },
-        op(RETURN, value(Action::KillProcess)),
-        op(LOAD, NUMBER),
-    ];
-    code.extend(search(&ranges(profile)));
+    let mut code = vec![op(LOAD, ARCH)];
+    for architecture in profile.architectures() {
+        let numbers = Numbers::new(profile, architecture);
+        let search = search(&ranges(&numbers));
+        code.extend([
+            jump(JEQ, architecture.audit(), 1, 0),
+            op(JUMP, search.len() as u32 + 1),
+            op(LOAD, NUMBER),
+        ]);
+        code.extend(search);
+    }
+    code.push(op(RETURN, value(Action::KillProcess)));
     if code.len() > LENGTH_MAX {
         let why = format!(
             "it has {} instructions, the kernel takes {LENGTH_MAX}",
@@ -114,10 +109,10 @@ pub(super) fn compile(profile: &Profile) -> Result<Program> {
 }
 
 /// From which number on which code answers, by rising number, without neighbours that answer alike.
-fn ranges(profile: &Profile) -> Vec<(u32, Vec<Instruction>)> {
+fn ranges(numbers: &Numbers) -> Vec<(u32, Vec<Instruction>)> {
     let mut ranges: Vec<(u32, Vec<Instruction>)> = Vec::new();
-    for number in (0..=profile.newest() + 1).chain([X32]) {
-        let answer = leaf(profile.rules_of(number), profile.otherwise(number));
+    for number in (0..=numbers.newest() + 1).chain([X32]) {
+        let answer = leaf(numbers, number);
         if ranges.last().is_none_or(|(_, last)| *last != answer) {
             ranges.push((number, answer));
         }
@@ -136,21 +131,8 @@ fn search(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
     }
     let (low, high) = (search(low), search(high));
     let mut code = match u8::try_from(low.len()) {
-        Ok(jt) => vec![Instruction {
-            code: JGE,
-            jt,
-            jf: 0,
-            k: *first,
-        }],
-        Err(_) => vec![
-            Instruction {
-                code: JGE,
-                jt: 0,
-                jf: 1,
-                k: *first,
-            },
-            op(JUMP, low.len() as u32),
-        ],
+        Ok(jt) => vec![jump(JGE, *first, jt, 0)],
+        Err(_) => vec![jump(JGE, *first, 0, 1), op(JUMP, low.len() as u32)],
     };
     code.extend(low);
     code.extend(high);
@@ -158,100 +140,74 @@ fn search(ranges: &[(u32, Vec<Instruction>)]) -> Vec<Instruction> {
 }
 
 /// Rules in their order, then the answer without any.
-fn leaf(rules: &[Rule], otherwise: Action) -> Vec<Instruction> {
+fn leaf(numbers: &Numbers, number: u32) -> Vec<Instruction> {
     let mut code = Vec::new();
-    for rule in rules {
-        code.extend(conditional(&rule.conditions, rule.action));
+    for rule in numbers.rules_of(number) {
+        code.extend(conditional(rule, numbers.architecture));
         if rule.conditions.is_empty() {
             return code;
         }
     }
-    code.push(op(RETURN, value(otherwise)));
+    code.push(op(RETURN, value(numbers.otherwise(number))));
     code
 }
 
 /// Returns the action if all conditions hold, else runs into what comes after.
-fn conditional(conditions: &[Condition], action: Action) -> Vec<Instruction> {
+fn conditional(rule: &Rule, architecture: Architecture) -> Vec<Instruction> {
     // From the end, so that each condition knows how far it is to what comes after.
-    let mut code = vec![op(RETURN, value(action))];
-    for condition in conditions.iter().rev() {
-        let mut test = test(condition, code.len());
+    let mut code = vec![op(RETURN, value(rule.action))];
+    for condition in rule.conditions.iter().rev() {
+        let lower = lower(condition, code.len());
+        let mut test = match architecture.is_32_bit() {
+            true => Vec::new(),
+            false => upper(condition, lower.len(), code.len()),
+        };
+        test.extend(lower);
         test.append(&mut code);
         code = test;
     }
     code
 }
 
-/// Skips `rest` instructions after itself if the condition does not hold. Six conditions of at most six instructions
-/// are far below the 255 that a jump can skip.
-fn test(condition: &Condition, rest: usize) -> Vec<Instruction> {
-    let Condition {
-        argument,
-        comparison,
-        value,
-    } = *condition;
-    let low =
-        ARGUMENTS + 8 * u32::from(argument) + if cfg!(target_endian = "little") { 0 } else { 4 };
-    let high =
-        ARGUMENTS + 8 * u32::from(argument) + if cfg!(target_endian = "little") { 4 } else { 0 };
-    let (top, bottom) = ((value >> 32) as u32, value as u32);
-    // `fail(n)`: skip the `n` instructions left of this test, and the rest.
-    let fail = |left: usize| (left + rest) as u8;
-    let jump = |code, k, jt, jf| Instruction { code, jt, jf, k };
-    match comparison {
-        Comparison::Eq => vec![
-            op(LOAD, high),
-            jump(JEQ, top, 0, fail(2)),
-            op(LOAD, low),
-            jump(JEQ, bottom, 0, fail(0)),
-        ],
-        Comparison::Ne => vec![
-            op(LOAD, high),
-            jump(JEQ, top, 0, 2),
-            op(LOAD, low),
-            jump(JEQ, bottom, fail(0), 0),
-        ],
-        Comparison::Gt | Comparison::Ge => vec![
-            op(LOAD, high),
-            jump(JGT, top, 3, 0),
-            jump(JEQ, top, 0, fail(2)),
-            op(LOAD, low),
-            jump(
-                if comparison == Comparison::Gt {
-                    JGT
-                } else {
-                    JGE
-                },
-                bottom,
-                0,
-                fail(0),
-            ),
-        ],
-        Comparison::Lt | Comparison::Le => vec![
-            op(LOAD, high),
-            jump(JGT, top, fail(3), 0),
-            jump(JEQ, top, 0, 2),
-            op(LOAD, low),
-            jump(
-                if comparison == Comparison::Lt {
-                    JGE
-                } else {
-                    JGT
-                },
-                bottom,
-                fail(0),
-                0,
-            ),
-        ],
-        Comparison::MaskedEq(mask) => vec![
-            op(LOAD, high),
-            op(AND, (mask >> 32) as u32),
-            jump(JEQ, top, 0, fail(3)),
-            op(LOAD, low),
-            op(AND, mask as u32),
-            jump(JEQ, bottom, 0, fail(0)),
-        ],
+/// The lower half of an argument. Skips `rest` instructions after itself if the condition does not hold. Six conditions of at
+/// most six instructions are far below the 255 that a jump can skip.
+fn lower(condition: &Condition, rest: usize) -> Vec<Instruction> {
+    let (fail, k) = (rest as u8, condition.value as u32);
+    let load = op(LOAD, half(condition, cfg!(target_endian = "big")));
+    match condition.comparison {
+        Comparison::Eq => vec![load, jump(JEQ, k, 0, fail)],
+        Comparison::Ne => vec![load, jump(JEQ, k, fail, 0)],
+        Comparison::Lt => vec![load, jump(JGE, k, fail, 0)],
+        Comparison::Le => vec![load, jump(JGT, k, fail, 0)],
+        Comparison::Gt => vec![load, jump(JGT, k, 0, fail)],
+        Comparison::Ge => vec![load, jump(JGE, k, 0, fail)],
+        Comparison::MaskedEq(mask) => vec![load, op(AND, mask as u32), jump(JEQ, k, 0, fail)],
     }
+}
+
+/// The upper half, which comes first: the `lower` instructions after it are skipped where it decides alone.
+fn upper(condition: &Condition, lower: usize, rest: usize) -> Vec<Instruction> {
+    let (hold, fail) = (lower as u8, (lower + rest) as u8);
+    let k = (condition.value >> 32) as u32;
+    let load = op(LOAD, half(condition, cfg!(target_endian = "little")));
+    match condition.comparison {
+        Comparison::Eq => vec![load, jump(JEQ, k, 0, fail)],
+        Comparison::Ne => vec![load, jump(JEQ, k, 0, hold)],
+        Comparison::Lt | Comparison::Le => {
+            vec![load, jump(JGT, k, fail + 1, 0), jump(JEQ, k, 0, hold)]
+        }
+        Comparison::Gt | Comparison::Ge => {
+            vec![load, jump(JGT, k, hold + 1, 0), jump(JEQ, k, 0, fail)]
+        }
+        Comparison::MaskedEq(mask) => {
+            vec![load, op(AND, (mask >> 32) as u32), jump(JEQ, k, 0, fail)]
+        }
+    }
+}
+
+/// Where it is in `seccomp_data`.
+fn half(condition: &Condition, second: bool) -> u32 {
+    ARGUMENTS + 8 * u32::from(condition.argument) + 4 * u32::from(second)
 }
 
 /// `SECCOMP_RET_*`
@@ -298,22 +254,39 @@ mod tests {
 
     const EDGES: [u64; 8] = [0, 1, 41, 42, 43, 0xffff_ffff, 42 << 32, u64::MAX];
 
+    const NATIVE: u32 = Architecture::NATIVE.audit();
+
     fn agrees(profile: &Profile, calls: u32) {
         let program = profile.compile().unwrap();
-        for number in (0..calls).chain([X32 - 1, X32, X32 + 1, u32::MAX]) {
-            for first in EDGES {
-                for second in EDGES {
-                    let arguments = [first, second, 0, 0, 0, 0];
-                    let wanted = value(profile.answer_number(number, arguments));
-                    let found = run(&program, ARCHITECTURE, number, arguments);
-                    assert_eq!(found, wanted, "call {number} with {first:x}, {second:x}");
+        for architecture in profile.architectures() {
+            let numbers = Numbers::new(profile, architecture);
+            for number in (0..calls).chain([X32 - 1, X32, X32 + 1, u32::MAX]) {
+                // Without rules arguments do not matter.
+                let edges = match numbers.rules_of(number) {
+                    [] => &EDGES[..2],
+                    _ => &EDGES,
+                };
+                for (first, second) in edges
+                    .iter()
+                    .flat_map(|one| edges.iter().map(move |two| (one, two)))
+                {
+                    let arguments = [*first, *second, 0, 0, 0, 0];
+                    assert_eq!(
+                        run(&program, architecture.audit(), number, arguments),
+                        value(numbers.answer(number, arguments)),
+                        "{architecture:?}: call {number} with {first:x}, {second:x}"
+                    );
                 }
             }
         }
-        assert_eq!(
-            run(&program, ARCHITECTURE ^ 1, 0, [0; 6]),
-            value(Action::KillProcess)
-        );
+        let run_here = |audit: &u32| profile.architectures().any(|one| one.audit() == *audit);
+        let all = Architecture::ALL.map(Architecture::audit);
+        for other in all.into_iter().chain([NATIVE ^ 1, 0x4000_0028]) {
+            if !run_here(&other) {
+                let killed = value(Action::KillProcess);
+                assert_eq!(run(&program, other, 0, [0; 6]), killed, "{other:x}");
+            }
+        }
     }
 
     #[test]
@@ -321,6 +294,78 @@ mod tests {
         agrees(&Profile::new(Action::Allow), 10);
         agrees(&Profile::runtime_default(Capabilities::CONTAINER), 500);
         agrees(&Profile::runtime_default(Capabilities::NONE), 500);
+    }
+
+    /// Each search tree has its own newest call.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn what_is_newer_is_newer_for_each_architecture() {
+        let json = br#"{"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86"],
+            "syscalls":[{"names":["mmap2"],"action":"SCMP_ACT_ALLOW"},{"names":["execve"],"action":"SCMP_ACT_ALLOW"}]}"#;
+        let program = Profile::from_oci(json).unwrap().compile().unwrap();
+        for (architecture, newest) in [(Architecture::X86_64, 59), (Architecture::I386, 192)] {
+            let answers = [newest - 1, newest, newest + 1, X32 - 1, X32]
+                .map(|number| run(&program, architecture.audit(), number, [0; 6]));
+            let wanted = [
+                Action::EPERM,
+                Action::Allow,
+                Action::ENOSYS,
+                Action::ENOSYS,
+                Action::EPERM,
+            ];
+            assert_eq!(answers, wanted.map(value), "{architecture:?}");
+        }
+    }
+
+    /// By hand, not by what the compiler is made from.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_calls_of_i386_are_told_apart() {
+        let two = Condition {
+            argument: 0,
+            comparison: Comparison::Eq,
+            value: 2,
+        };
+        let profile = Profile::new(Action::EPERM)
+            .architecture(Architecture::I386)
+            .rule("close", &[two], Action::Allow)
+            .rule("connect", &[], Action::Allow)
+            .rule("bind", &[two], Action::Trap)
+            .rule("semop", &[], Action::Log);
+        let program = profile.compile().unwrap();
+        let i386 = |number, first| {
+            run(
+                &program,
+                Architecture::I386.audit(),
+                number,
+                [first, 0, 0, 0, 0, 0],
+            )
+        };
+        let answers = [
+            (i386(6, 2), Action::Allow), // close
+            (i386(6, 7 << 32 | 2), Action::Allow),
+            (i386(6, 3), Action::EPERM),
+            (i386(3, 2), Action::EPERM), // read, whose number close has elsewhere
+            (i386(362, 0), Action::Allow), // connect
+            (i386(102, 3), Action::Allow), // the same by socketcall
+            (i386(102, 2), Action::Trap),
+            (i386(102, 1), Action::EPERM),
+            (i386(117, 1), Action::Log), // semop by ipc
+            (i386(117, 1 << 16 | 1), Action::Log),
+            (i386(117, 2), Action::EPERM),
+        ];
+        for (at, (answer, wanted)) in answers.into_iter().enumerate() {
+            assert_eq!(answer, value(wanted), "{at}");
+        }
+        let whole = profile
+            .rule("socketcall", &[], Action::Allow)
+            .compile()
+            .unwrap();
+        let audit = Architecture::I386.audit();
+        assert_eq!(
+            run(&whole, audit, 102, [2, 0, 0, 0, 0, 0]),
+            value(Action::Allow)
+        );
     }
 
     #[test]
@@ -352,7 +397,8 @@ mod tests {
                     .rule("read", &[one], Action::Allow)
                     .rule("write", &[one, two], Action::Trap)
                     .rule("write", &[two, one, two], Action::Log)
-                    .rule("write", &[], Action::KillThread);
+                    .rule("write", &[], Action::KillThread)
+                    .architecture(Architecture::I386);
                 agrees(&profile, 70);
             }
         }
@@ -375,6 +421,7 @@ mod tests {
                 profile.rule(name, &[*condition], Action::Trace(7))
             })
         });
+        let profile = profile.architecture(Architecture::I386);
         assert!(profile.compile().unwrap().len() > 512);
         agrees(&profile, 300);
     }
@@ -401,17 +448,23 @@ mod tests {
         })
     }
 
+    /// With those that i386 makes through others, and these.
+    fn call() -> impl Strategy<Value = &'static str> {
+        let names = "read write open stat close mmap2 socketcall ipc socket connect accept send recvmsg semop shmat";
+        prop::sample::select(names.split_whitespace().collect::<Vec<_>>())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
         #[test]
         fn any_profile_is_compiled_to_what_it_says(
-            rules in prop::collection::vec((0..20_u32, prop::collection::vec(condition(), 0..4), 0..4_u16), 0..30),
+            rules in prop::collection::vec((call(), prop::collection::vec(condition(), 0..4), 0..4_u16), 0..30),
         ) {
-            let profile = rules.into_iter().fold(Profile::new(Action::EPERM), |profile, (number, conditions, action)| {
-                let call = super::super::Call { name: "", number: Some(number), allowed: "" };
-                profile.rule_for(call, &conditions, Action::Trace(action))
+            let profile = Profile::new(Action::EPERM).architecture(Architecture::I386);
+            let profile = rules.into_iter().fold(profile, |profile, (name, conditions, action)| {
+                profile.rule(name, &conditions, Action::Trace(action))
             });
-            agrees(&profile, 25);
+            agrees(&profile, 120);
         }
     }
 
@@ -466,9 +519,9 @@ mod tests {
         for number in 0..500 {
             for argument in [0, 0x20, 0x2f, 0x30, 0x120, u64::MAX] {
                 let arguments = [0, argument, 0, 0, 0, 0];
-                let answer = run(&theirs, ARCHITECTURE, number, arguments);
+                let answer = run(&theirs, NATIVE, number, arguments);
                 assert_eq!(
-                    run(&ours, ARCHITECTURE, number, arguments),
+                    run(&ours, NATIVE, number, arguments),
                     answer,
                     "{number} {argument:x}"
                 );

@@ -1,7 +1,7 @@
 //! The profile `RuntimeDefault`.
 
 use super::syscalls::{self, Call};
-use super::{Action, Comparison, Condition, Profile};
+use super::{Action, Architecture, Comparison, Condition, Profile};
 use crate::linux::Capabilities;
 
 /// Families of sockets that reach beyond the container: the kernel's crypto (`AF_ALG`) has been a way in more than once and
@@ -21,8 +21,12 @@ impl Profile {
     ///
     /// What is forbidden fails with EPERM. What the kernel may have and this library does not know fails with ENOSYS, so
     /// that C libraries use the older call; so does `clone3`, whose arguments a filter cannot see.
+    ///
+    /// On x86_64 the same holds for 32-bit programs, with one hole that other runtimes have, too: their C libraries make sockets
+    /// through `socketcall`, so it is allowed, and with it families that `socket` refuses (`AF_ALG`, `AF_VSOCK`). Any program can
+    /// make that call. Where this matters use a `Localhost` profile that does not list `SCMP_ARCH_X86`.
     pub fn runtime_default(capabilities: Capabilities) -> Profile {
-        let profile = Profile::new(Action::ENOSYS);
+        let profile = Profile::new(Action::ENOSYS).architecture(Architecture::I386);
         syscalls::table().fold(profile, |profile, call| add(profile, call, capabilities))
     }
 }
@@ -40,39 +44,33 @@ fn add(profile: Profile, call: Call, capabilities: Capabilities) -> Profile {
 }
 
 fn by_arguments(profile: Profile, call: Call, admin: bool) -> Profile {
-    let first = |comparison, value| {
+    let first = |mask, value| {
         [Condition {
             argument: 0,
-            comparison,
+            comparison: Comparison::MaskedEq(mask),
             value,
         }]
     };
+    // An int: bits above would hide it from a wider comparison.
+    let int = |value| first(0xffff_ffff, value);
     match call.name {
         "clone" | "clone3" if admin => profile.rule_for(call, &[], Action::Allow),
         "clone3" => profile.rule_for(call, &[], Action::ENOSYS),
         "clone" => {
-            let profile = profile.rule_for(
-                call,
-                &first(Comparison::MaskedEq(NAMESPACES), 0),
-                Action::Allow,
-            );
+            let profile = profile.rule_for(call, &first(NAMESPACES, 0), Action::Allow);
             profile.rule_for(call, &[], Action::EPERM)
         }
         "personality" => {
-            let allow = |profile: Profile, value| {
-                profile.rule_for(call, &first(Comparison::Eq, value), Action::Allow)
-            };
+            let allow =
+                |profile: Profile, value| profile.rule_for(call, &int(value), Action::Allow);
             PERSONALITIES
                 .into_iter()
                 .fold(profile, allow)
                 .rule_for(call, &[], Action::EPERM)
         }
         "socket" => {
-            // The family is an int: bits above would hide it from a wider comparison.
-            let int = Comparison::MaskedEq(0xffff_ffff);
-            let forbid = |profile: Profile, family| {
-                profile.rule_for(call, &first(int, family), Action::EPERM)
-            };
+            let forbid =
+                |profile: Profile, family| profile.rule_for(call, &int(family), Action::EPERM);
             FORBIDDEN_FAMILIES
                 .into_iter()
                 .fold(profile, forbid)
@@ -136,6 +134,47 @@ mod tests {
         assert_eq!(answer("socket", 1 << 32 | 38), Action::EPERM);
         assert_eq!(answer("personality", 0x2_0008), Action::Allow);
         assert_eq!(answer("personality", 0x004_0000), Action::EPERM);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn programs_of_32_bits_have_the_same_rules() {
+        let answer = |name: &str, first: u64| {
+            let profile = Profile::runtime_default(Capabilities::CONTAINER);
+            profile.answer_on(Architecture::I386, name, [first, 0, 0, 0, 0, 0])
+        };
+        for call in syscalls::table().filter(|call| call.number(Architecture::I386).is_some()) {
+            let wanted = match call.allowed {
+                "always" => Action::Allow,
+                "never" | "sys_admin" => Action::EPERM,
+                _ => continue,
+            };
+            assert_eq!(answer(call.name, 0), wanted, "{}", call.name);
+        }
+        for name in [
+            "umount", "umount2", "mount", "unshare", "setns", "vm86", "stime",
+        ] {
+            assert_eq!(answer(name, 0), Action::EPERM, "{name}");
+        }
+        for first in 0..24 {
+            assert_eq!(answer("socketcall", first), Action::Allow);
+            assert_eq!(answer("ipc", first), Action::Allow);
+        }
+        let high = 0xdead_beef_0000_0000;
+        for (name, first, wanted) in [
+            ("clone", 0x11, Action::Allow),
+            ("clone", 0x1000_0011, Action::EPERM),
+            ("clone3", 0, Action::ENOSYS),
+            ("socket", 2, Action::Allow),
+            ("socket", 38, Action::EPERM),
+            ("socket", 40, Action::EPERM),
+            ("personality", 8, Action::Allow),
+            ("personality", 0xffff_ffff, Action::Allow),
+            ("personality", 0x4_0000, Action::EPERM),
+        ] {
+            assert_eq!(answer(name, first), wanted, "{name} {first:x}");
+            assert_eq!(answer(name, high | first), wanted, "{name} {first:x}");
+        }
     }
 
     #[test]

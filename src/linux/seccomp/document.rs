@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Action, Comparison, Condition, Profile, Rule, syscalls};
+use super::syscalls::Call;
+use super::{Action, Architecture, Comparison, Condition, Profile, Rule, multiplexer, syscalls};
 
 impl Profile {
     /// The profile as `linux.seccomp` of the OCI runtime specification, and the names of the calls whose rules cannot be said
@@ -31,8 +32,7 @@ impl Profile {
         let mut entries: Vec<(Rule, Vec<&str>)> = Vec::new();
         let mut changed = Vec::new();
         for call in syscalls::table() {
-            let rules = call.number.map_or(&[][..], |number| self.rules_of(number));
-            let rules = self.without_order(rules).unwrap_or_else(|strictest| {
+            let rules = self.without_order(&call).unwrap_or_else(|strictest| {
                 changed.push(call.name);
                 vec![strictest]
             });
@@ -43,6 +43,8 @@ impl Profile {
                 }
             }
         }
+        // Runtimes take what is said of all of `socketcall` only before what is said of a call that it makes.
+        entries.sort_by_key(|(rule, _)| !rule.conditions.is_empty());
         let entries: Vec<_> = entries
             .iter()
             .map(|(rule, names)| entry(rule, names))
@@ -50,7 +52,7 @@ impl Profile {
         let (default, errno) = name(self.default);
         let mut document = json!({
             "defaultAction": default,
-            "architectures": [ARCHITECTURE],
+            "architectures": self.architectures().map(Architecture::oci).collect::<Vec<_>>(),
             "flags": flags(self.flags),
             "syscalls": entries,
         });
@@ -61,7 +63,8 @@ impl Profile {
     }
 
     /// The same as rules of which no two with different answers hold at once; or the strictest of all answers.
-    fn without_order(&self, rules: &[Rule]) -> Result<Vec<Rule>, Rule> {
+    fn without_order(&self, call: &Call) -> Result<Vec<Rule>, Rule> {
+        let rules = self.rules_of(call);
         let last = rules.iter().position(|rule| rule.conditions.is_empty());
         let otherwise = last.map_or(self.default, |last| rules[last].action);
         let conditional = &rules[..last.unwrap_or(rules.len())];
@@ -76,7 +79,8 @@ impl Profile {
         let said = conditional.iter().all(|rule| can_be_said(&rule.conditions));
         let others = match otherwise == self.default {
             true => Some(Vec::new()),
-            false => complement(conditional),
+            false if self.is_multiplexed(call) => None,
+            false => complement(conditional, self.width()),
         };
         match others.filter(|_| alike && said) {
             Some(others) => {
@@ -97,10 +101,19 @@ impl Profile {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: &str = "SCMP_ARCH_X86_64";
-#[cfg(not(target_arch = "x86_64"))]
-const ARCHITECTURE: &str = "SCMP_ARCH_AARCH64";
+impl Profile {
+    /// Whether runtimes make a rule for `socketcall` or `ipc` of each of this call's: one without its conditions, so all must agree.
+    fn is_multiplexed(&self, call: &Call) -> bool {
+        let by = multiplexer::of(call).filter(|_| self.architectures.contains(&Architecture::I386));
+        by.is_some_and(|by| !self.decides(&by))
+    }
+
+    /// The bits of an argument that all its architectures have.
+    fn width(&self) -> u64 {
+        self.architectures()
+            .fold(u64::MAX, |width, one| width & one.width())
+    }
+}
 
 /// Runtimes take two conditions on one argument for two rules.
 fn can_be_said(conditions: &[Condition]) -> bool {
@@ -108,8 +121,9 @@ fn can_be_said(conditions: &[Condition]) -> bool {
     arguments.len() == conditions.len()
 }
 
-/// Conditions of which one holds where none of the rules does. `None`: the rules are not equalities of the same bits of one argument.
-fn complement(rules: &[Rule]) -> Option<Vec<Condition>> {
+/// Conditions of which one holds where none of the rules does. `None`: the rules are not equalities of the same bits of one argument, bits
+/// that every architecture has.
+fn complement(rules: &[Rule], width: u64) -> Option<Vec<Condition>> {
     let mut all = Vec::new();
     for rule in rules {
         let [condition] = rule.conditions[..] else {
@@ -123,7 +137,7 @@ fn complement(rules: &[Rule]) -> Option<Vec<Condition>> {
         all.push((condition.argument, mask, condition.value));
     }
     let (argument, mask, _) = *all.first()?;
-    let same = all.iter().all(|one| (one.0, one.1) == (argument, mask));
+    let same = mask & !width == 0 && all.iter().all(|one| (one.0, one.1) == (argument, mask));
     // What has other bits is equal to nothing.
     let values = all
         .iter()
@@ -220,20 +234,53 @@ fn flags(flags: u32) -> Vec<&'static str> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::numbers::Numbers;
     use super::*;
     use crate::linux::Capabilities;
 
     /// Whoever reads the document sees no order: all rules that hold must agree.
     fn unordered(document: &Value, name: &str, arguments: [u64; 6]) -> Action {
         let read = Profile::from_oci(document.to_string().as_bytes()).unwrap();
-        let rules = read.rules_of(syscalls::find(name).unwrap().number.unwrap());
-        let holding = rules
-            .iter()
-            .filter(|rule| rule.conditions.iter().all(|one| one.holds(arguments)));
+        let rules = read.rules_of(&syscalls::find(name).unwrap());
+        let holding = rules.iter().filter(|rule| {
+            rule.conditions
+                .iter()
+                .all(|one| one.holds(arguments, u64::MAX))
+        });
         let mut answers: Vec<_> = holding.map(|rule| rule.action).collect();
         answers.dedup();
         assert!(answers.len() < 2, "{name} {arguments:x?}: {answers:?}");
         answers.first().copied().unwrap_or(read.default)
+    }
+
+    fn agree(read: &Numbers, meant: &Numbers) {
+        let firsts = [
+            0,
+            1,
+            2,
+            8,
+            9,
+            16,
+            38,
+            40,
+            41,
+            0x11,
+            0x2_0008,
+            0x2_0009,
+            0x1000_0011,
+            0xffff_ffff,
+            1 << 32 | 38,
+            u64::MAX,
+        ];
+        for (number, first) in (0..500).flat_map(|number| firsts.map(|first| (number, first))) {
+            let arguments = [first, 0, 0, 0, 0, 0];
+            assert_eq!(
+                read.answer(number, arguments),
+                meant.answer(number, arguments),
+                "{:?}: {number} {first:x}",
+                meant.architecture
+            );
+        }
     }
 
     #[test]
@@ -243,33 +290,12 @@ mod tests {
             let (document, changed) = profile.to_oci();
             assert!(changed.is_empty(), "{changed:?}");
             let read = Profile::from_oci(document.to_string().as_bytes()).unwrap();
-            for call in syscalls::table().filter(|call| call.number.is_some()) {
-                for first in [
-                    0,
-                    1,
-                    2,
-                    8,
-                    9,
-                    16,
-                    38,
-                    40,
-                    41,
-                    0x11,
-                    0x2_0008,
-                    0x2_0009,
-                    0x1000_0011,
-                    0xffff_ffff,
-                    1 << 32 | 38,
-                    u64::MAX,
-                ] {
-                    let arguments = [first, 0, 0, 0, 0, 0];
-                    assert_eq!(
-                        read.answer(call.name, arguments),
-                        profile.answer(call.name, arguments),
-                        "{} {first:x}",
-                        call.name
-                    );
-                }
+            assert!(read.architectures().eq(profile.architectures()));
+            for architecture in profile.architectures() {
+                agree(
+                    &Numbers::new(&read, architecture),
+                    &Numbers::new(&profile, architecture),
+                );
             }
             for name in ["clone", "socket", "personality"] {
                 for first in [0, 38, 40, 0x1000_0011, 0x2_0009] {
@@ -304,6 +330,44 @@ mod tests {
         assert_eq!(unordered(&document, "openat", [1; 6]), Action::Errno(5));
     }
 
+    /// A runtime makes of each rule for `socket` one for `socketcall`, without its conditions; and of conditions on upper halves
+    /// none at all for a 32-bit program.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn what_cannot_be_said_of_32_bit_programs_is_named() {
+        let is = |mask, value| Condition {
+            argument: 0,
+            comparison: Comparison::MaskedEq(mask),
+            value,
+        };
+        let int = 0xffff_ffff;
+        let profile = Profile::new(Action::KillProcess)
+            .rule("socket", &[is(int, 2)], Action::Allow)
+            .rule("socket", &[], Action::EPERM)
+            .rule("connect", &[is(int, 2)], Action::Allow)
+            .rule("close", &[is(u64::MAX, 2)], Action::Allow)
+            .rule("close", &[], Action::EPERM)
+            .rule("read", &[is(int, 2)], Action::Allow)
+            .rule("read", &[], Action::EPERM);
+        let changed = |profile: Profile| {
+            let mut changed = profile.to_oci().1;
+            changed.sort_unstable();
+            changed
+        };
+        assert!(changed(profile.clone()).is_empty());
+        let profile = profile.architecture(Architecture::I386);
+        assert_eq!(changed(profile.clone()), ["close", "socket"]);
+        let profile = profile.rule("socketcall", &[], Action::Allow);
+        let (document, _) = profile.to_oci();
+        assert_eq!(changed(profile), ["close"]);
+        let entries = document["syscalls"].as_array().unwrap();
+        let at = |name: &str| {
+            let named = |entry: &Value| entry["names"].as_array().unwrap().contains(&json!(name));
+            entries.iter().position(named).unwrap()
+        };
+        assert!(at("socketcall") < at("socket"));
+    }
+
     proptest! {
         #[test]
         fn a_complement_is_exact(mask in any::<u64>(), values in prop::collection::vec(any::<u64>(), 0..6), other in any::<u64>(), flipped in 0..64) {
@@ -311,7 +375,7 @@ mod tests {
             let none = none_of(0, mask, &values);
             let near = values.first().map(|value| *value ^ 1_u64 << flipped);
             for argument in values.iter().copied().chain([other]).chain(near) {
-                let holding = none.iter().filter(|one| one.holds([argument, 0, 0, 0, 0, 0])).count();
+                let holding = none.iter().filter(|one| one.holds([argument, 0, 0, 0, 0, 0], u64::MAX)).count();
                 prop_assert_eq!(holding, usize::from(!values.contains(&(argument & mask))));
             }
         }

@@ -4,8 +4,8 @@
 //! `Unconfined` is no profile at all. [`Profile::compile`] gives a [`Program`]: numbers with the same answer are
 //! ranges, found by binary search, so it is about 30 times shorter than a list and loads in a tenth of the time.
 //!
-//! A program answers calls of the architecture this is compiled for. It kills 32-bit programs, which other runtimes' usual profile
-//! does not: their calls have other numbers, which are not in the table.
+//! A program answers calls of the [`Architecture`]s of its profile, by their own numbers, and kills programs of others. `RuntimeDefault`
+//! lets 32-bit programs run on x86_64 under the same rules, as other runtimes' usual profile does; an OCI profile lists who may run.
 //!
 //! Nothing here loads a program: that acts on the calling thread, for ever. A container's own process does it, either with
 //! CAP_SYS_ADMIN or after `PR_SET_NO_NEW_PRIVS`. Linux 4.14 (`SECCOMP_RET_KILL_PROCESS`); x86_64 and aarch64.
@@ -18,21 +18,26 @@
 //! let profile = Profile::runtime_default(Capabilities::CONTAINER);
 //! assert_eq!(profile.answer("read", [0; 6]), Action::Allow);
 //! assert_eq!(profile.answer("mount", [0; 6]), Action::Errno(1)); // EPERM
-//! assert!(profile.compile()?.len() < 200);
+//! assert!(profile.compile()?.len() < 400);
 //! # Ok::<(), podlife::Error>(())
 //! ```
 
+mod architecture;
 mod bpf;
 mod default;
 mod document;
+mod multiplexer;
+mod numbers;
 mod oci;
 mod syscalls;
 
+pub use architecture::Architecture;
 pub use bpf::{Instruction, Program};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use numbers::Numbers;
 use syscalls::Call;
 
 use crate::{Error, Result};
@@ -61,7 +66,8 @@ impl Action {
     const ENOSYS: Action = Action::Errno(libc::ENOSYS as u16);
 }
 
-/// How an argument is compared with a value. All are unsigned and 64 bits wide.
+/// How an argument is compared with a value. All are unsigned, and 64 bits wide; of a 32-bit program's calls only the lower half
+/// of both counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// Equal.
@@ -92,8 +98,10 @@ pub struct Condition {
 }
 
 impl Condition {
-    fn holds(&self, arguments: [u64; 6]) -> bool {
-        let (argument, value) = (arguments[usize::from(self.argument)], self.value);
+    /// With arguments of which these bits count.
+    fn holds(&self, arguments: [u64; 6], width: u64) -> bool {
+        let argument = arguments[usize::from(self.argument)] & width;
+        let value = self.value & width;
         match self.comparison {
             Comparison::Eq => argument == value,
             Comparison::Ne => argument != value,
@@ -119,26 +127,57 @@ pub struct Profile {
     default: Action,
     /// Calls newer than all that the profile names.
     newer: Action,
-    /// By number, in the order in which they decide.
-    rules: BTreeMap<u32, Vec<Rule>>,
+    /// Programs of others are killed.
+    architectures: BTreeSet<Architecture>,
+    /// In the order in which they decide.
+    rules: BTreeMap<Call, Vec<Rule>>,
     flags: u32,
     unknown: Vec<String>,
 }
 
 impl Profile {
-    /// Every call meets with `default`, until there are rules.
+    /// Every call meets with `default`, until there are rules. It is for programs of the architecture this is compiled for.
     pub fn new(default: Action) -> Profile {
         Profile {
             default,
             newer: default,
+            architectures: BTreeSet::from([Architecture::NATIVE]),
             rules: BTreeMap::new(),
             flags: 0,
             unknown: Vec::new(),
         }
     }
 
-    /// Adds a rule. A name that this architecture does not have is left out, and kept in [`Profile::unknown`] if no
-    /// architecture has it.
+    /// Lets programs of this architecture run, too, under the same rules. One that cannot run here is left out.
+    ///
+    /// A rule for a call that i386 programs can also make through `socketcall` or `ipc` holds for that way as well, with whatever
+    /// arguments: a filter does not see them there. A rule without conditions for `socketcall` or `ipc` itself comes before.
+    ///
+    /// ```
+    /// use podlife::linux::seccomp::{Action, Architecture, Profile};
+    ///
+    /// # if Architecture::NATIVE == Architecture::X86_64 {
+    /// let profile = Profile::new(Action::Errno(1)).rule("connect", &[], Action::Allow);
+    /// assert_eq!(profile.answer_on(Architecture::I386, "connect", [0; 6]), Action::KillProcess);
+    /// let profile = profile.architecture(Architecture::I386);
+    /// assert_eq!(profile.answer_on(Architecture::I386, "connect", [0; 6]), Action::Allow);
+    /// assert_eq!(profile.answer_on(Architecture::I386, "socketcall", [3, 0, 0, 0, 0, 0]), Action::Allow);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn architecture(mut self, architecture: Architecture) -> Profile {
+        if architecture.runs_here() {
+            self.architectures.insert(architecture);
+        }
+        self
+    }
+
+    /// Whose programs it is for, the one first that this is compiled for.
+    pub fn architectures(&self) -> impl Iterator<Item = Architecture> {
+        self.architectures.iter().copied()
+    }
+
+    /// Adds a rule. A name says nothing to an architecture that does not have it, and is kept in [`Profile::unknown`] if none has it.
     #[must_use]
     pub fn rule(mut self, name: &str, conditions: &[Condition], action: Action) -> Profile {
         match syscalls::find(name) {
@@ -151,10 +190,7 @@ impl Profile {
     }
 
     fn rule_for(mut self, call: Call, conditions: &[Condition], action: Action) -> Profile {
-        let Some(number) = call.number else {
-            return self;
-        };
-        let rules = self.rules.entry(number).or_default();
+        let rules = self.rules.entry(call).or_default();
         let unconditional = rules.iter().position(|rule| rule.conditions.is_empty());
         let at = unconditional
             .filter(|_| !conditions.is_empty())
@@ -179,42 +215,34 @@ impl Profile {
         self.flags
     }
 
-    /// What happens to the call of this name with these arguments. A name the architecture does not have meets with the default.
+    /// What happens to the call of this name with these arguments, made by a program of the architecture this is compiled for.
+    /// A name the architecture does not have meets with the default.
     pub fn answer(&self, name: &str, arguments: [u64; 6]) -> Action {
-        match syscalls::find(name).and_then(|call| call.number) {
-            Some(number) => self.answer_number(number, arguments),
-            None => self.default,
+        self.answer_on(Architecture::NATIVE, name, arguments)
+    }
+
+    /// What happens to the call of this name with these arguments, made by a program of that architecture.
+    pub fn answer_on(&self, architecture: Architecture, name: &str, arguments: [u64; 6]) -> Action {
+        if !self.architectures.contains(&architecture) {
+            return Action::KillProcess;
         }
+        let number = syscalls::find(name).and_then(|call| call.number(architecture));
+        number.map_or(self.default, |number| {
+            Numbers::new(self, architecture).answer(number, arguments)
+        })
     }
 
-    fn answer_number(&self, number: u32, arguments: [u64; 6]) -> Action {
-        let holds = |rule: &&Rule| {
-            rule.conditions
-                .iter()
-                .all(|condition| condition.holds(arguments))
-        };
-        let matching = self.rules_of(number).iter().find(holds);
-        matching.map_or(self.otherwise(number), |rule| rule.action)
+    fn rules_of(&self, call: &Call) -> &[Rule] {
+        self.rules.get(call).map_or(&[], Vec::as_slice)
     }
 
-    fn rules_of(&self, number: u32) -> &[Rule] {
-        self.rules.get(&number).map_or(&[], Vec::as_slice)
+    /// Whether it has an answer to this call whatever its arguments.
+    fn decides(&self, call: &Call) -> bool {
+        let mut rules = self.rules_of(call).iter();
+        rules.any(|rule| rule.conditions.is_empty())
     }
 
-    fn newest(&self) -> u32 {
-        self.rules.last_key_value().map_or(0, |(number, _)| *number)
-    }
-
-    /// Without a rule. Numbers from 2^30 on are those of the x32 ABI, not newer calls.
-    fn otherwise(&self, number: u32) -> Action {
-        if number > self.newest() && number < X32 {
-            self.newer
-        } else {
-            self.default
-        }
-    }
-
-    /// The program, for the architecture this is compiled for. Calls of another one (32-bit programs) kill the process.
+    /// The program, for its architectures. Calls of another one kill the process.
     ///
     /// # Errors
     /// [`Kind::Exhausted`](crate::Kind::Exhausted) if it would be longer than the kernel takes (4,096 instructions).
@@ -261,6 +289,3 @@ impl TryFrom<Profile> for Filter {
         })
     }
 }
-
-/// `__X32_SYSCALL_BIT`
-const X32: u32 = 0x4000_0000;

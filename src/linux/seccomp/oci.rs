@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Action, Comparison, Condition, Profile};
+use super::{Action, Architecture, Comparison, Condition, Profile};
 use crate::{Error, Kind, Result};
 
 /// `linux.seccomp` of the OCI runtime specification.
@@ -12,10 +12,24 @@ struct Document {
     default_action: String,
     default_errno_ret: Option<u16>,
     #[serde(default)]
+    architectures: Vec<String>,
+    /// Docker's own.
+    #[serde(default)]
+    arch_map: Vec<Family>,
+    #[serde(default)]
     flags: Vec<String>,
     listener_path: Option<String>,
     #[serde(default)]
     syscalls: Vec<Entry>,
+}
+
+/// An architecture, and which others its kernel runs programs of.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Family {
+    architecture: String,
+    #[serde(default)]
+    sub_architectures: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -42,8 +56,9 @@ struct Argument {
 }
 
 impl Profile {
-    /// Reads a profile as `linux.seccomp` of the OCI runtime specification, JSON. Architectures are not looked at: the rules
-    /// hold for the one this is compiled for.
+    /// Reads a profile as `linux.seccomp` of the OCI runtime specification, JSON. The rules hold for the architecture this is
+    /// compiled for, listed or not. On x86_64 they hold for 32-bit programs if `SCMP_ARCH_X86` is among the `architectures`, or
+    /// the `subArchitectures` of x86_64 in Docker's `archMap`; else those are killed.
     ///
     /// A profile that by default lets calls fail gives ENOSYS for calls newer than all that it names, as runc does, so that
     /// C libraries use the older ones.
@@ -77,6 +92,8 @@ impl Profile {
             .iter()
             .map(|name| flag(name))
             .sum::<Result<u32>>()?;
+        let listed = listed(&document)?.into_iter();
+        let profile = listed.fold(profile, Profile::architecture);
         document.syscalls.into_iter().try_fold(profile, add)
     }
 }
@@ -86,7 +103,37 @@ pub(super) const FLAGS: [(&str, u32); 2] = [
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
 ];
 
+/// What the specification lists, without `SCMP_ARCH_`. Of most of them no program runs where podlife does.
+const ARCHITECTURES: &str = "X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
+    S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
+
 const ATTEMPT: &str = "read a seccomp profile";
+
+/// Whose programs may run, as far as their numbers are known here.
+fn listed(document: &Document) -> Result<Vec<Architecture>> {
+    let (list, map) = (&document.architectures, &document.arch_map);
+    if !list.is_empty() && !map.is_empty() {
+        let why = "it has both architectures and archMap, of which one must go";
+        return Err(invalid(why.to_owned()));
+    }
+    let mut names: Vec<&String> = list.iter().collect();
+    for family in map {
+        if architecture(&family.architecture)? == Some(Architecture::NATIVE) {
+            names.extend(&family.sub_architectures);
+        }
+    }
+    let listed = names.into_iter().map(|name| architecture(name).transpose());
+    listed.flatten().collect()
+}
+
+fn architecture(name: &str) -> Result<Option<Architecture>> {
+    let mut all = ARCHITECTURES.split_whitespace();
+    if !all.any(|known| name.strip_prefix("SCMP_ARCH_") == Some(known)) {
+        return Err(invalid(format!("no architecture is called {name:?}")));
+    }
+    let mut ours = Architecture::ALL.into_iter();
+    Ok(ours.find(|ours| ours.oci() == name))
+}
 
 fn add(profile: Profile, entry: Entry) -> Result<Profile> {
     let not_empty =
@@ -180,7 +227,7 @@ mod tests {
             r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":38,"architectures":["SCMP_ARCH_X86_64"],
                 "flags":["SECCOMP_FILTER_FLAG_LOG"],
                 "syscalls":[{"names":["socket"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2,"op":"SCMP_CMP_EQ"}]},
-                            {"names":["read","fcntl64"],"action":"SCMP_ACT_LOG","args":null}]}"#,
+                            {"names":["read","set_tls"],"action":"SCMP_ACT_LOG","args":null}]}"#,
         )
         .unwrap();
         assert_eq!(profile.answer("socket", [2, 0, 0, 0, 0, 0]), Action::Allow);
@@ -189,8 +236,45 @@ mod tests {
             Action::Errno(38)
         );
         assert_eq!(profile.answer("read", [0; 6]), Action::Log);
-        assert_eq!(profile.unknown(), ["fcntl64"]);
+        assert_eq!(profile.unknown(), ["set_tls"]);
         assert_eq!(profile.flags(), 2);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn programs_of_32_bits_run_if_they_are_listed() {
+        let write = |listed: &str| {
+            let json = format!(
+                r#"{{{listed} "defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":["write","_llseek"],"action":"SCMP_ACT_ALLOW"}}]}}"#
+            );
+            let profile = read(&json).unwrap();
+            assert_eq!(profile.answer("write", [0; 6]), Action::Allow, "{json}");
+            assert_eq!(profile.answer("_llseek", [0; 6]), Action::EPERM, "{json}");
+            assert!(profile.unknown().is_empty());
+            let answers = ["write", "_llseek", "read", "mseal"]
+                .map(|name| profile.answer_on(Architecture::I386, name, [0; 6]));
+            answers.to_vec()
+        };
+        let (killed, allow) = (vec![Action::KillProcess; 4], Action::Allow);
+        let run = vec![allow, allow, Action::EPERM, Action::ENOSYS];
+        assert_eq!(write(""), killed);
+        assert_eq!(
+            write(r#""architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X32","SCMP_ARCH_ARM"],"#),
+            killed
+        );
+        assert_eq!(
+            write(
+                r#""archMap":[{"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_X86"]}],"#
+            ),
+            killed
+        );
+        assert_eq!(write(r#""architectures":["SCMP_ARCH_X86"],"#), run);
+        assert_eq!(
+            write(
+                r#""archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86","SCMP_ARCH_X32"]}],"#
+            ),
+            run
+        );
     }
 
     #[test]
@@ -210,6 +294,14 @@ mod tests {
             ("{}", "defaultAction"),
             (r#"{"defaultAction":"ALLOW"}"#, "\"ALLOW\""),
             (r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#, "SCMP_ACT_NOTIFY"),
+            (
+                r#"{"defaultAction":"SCMP_ACT_KILL","architectures":["SCMP_ARCH_I386"]}"#,
+                "\"SCMP_ARCH_I386\"",
+            ),
+            (
+                r#"{"defaultAction":"SCMP_ACT_KILL","architectures":["SCMP_ARCH_X86"],"archMap":[{"architecture":"SCMP_ARCH_X86"}]}"#,
+                "archMap",
+            ),
             (
                 r#"{"defaultAction":"SCMP_ACT_KILL","flags":["X"]}"#,
                 "X cannot",
