@@ -2,7 +2,7 @@
 //!
 //! [`Profile::runtime_default`] is what `RuntimeDefault` means in a manifest, [`Profile::from_oci`] reads a `Localhost` profile, and
 //! `Unconfined` is no profile at all. [`Profile::compile`] gives a [`Program`]: numbers with the same answer are
-//! ranges, found by binary search, so it is about 30 times shorter than a list and loads in a tenth of the time.
+//! ranges, found by binary search, so it is shorter than a list, and quicker to load.
 //!
 //! A program answers calls of the [`Architecture`]s of its profile, by their own numbers, and kills programs of others. `RuntimeDefault`
 //! lets 32-bit programs run on x86_64 under the same rules, as other runtimes' usual profile does; an OCI profile lists who may run.
@@ -18,7 +18,7 @@
 //! let profile = Profile::runtime_default(Capabilities::CONTAINER);
 //! assert_eq!(profile.answer("read", [0; 6]), Action::Allow);
 //! assert_eq!(profile.answer("mount", [0; 6]), Action::Errno(1)); // EPERM
-//! assert!(profile.compile()?.len() < 400);
+//! assert!(profile.compile()?.len() < 500); // the kernel takes 4096
 //! # Ok::<(), podlife::Error>(())
 //! ```
 
