@@ -50,7 +50,7 @@ pub(crate) fn take(rounds: usize, mut turns: Vec<Turn<'_>>) -> Vec<Duration> {
         tenths.push(tenth);
         let (base_tenth, base_median) = *first.get_or_insert((tenth, median));
         println!(
-            "  {:<34} {tenth:>10.1?} {:>5.2} x {median:>10.1?} {:>5.2} x {last:>10.1?}",
+            "  {:<34} {tenth:>10.2?} {:>5.2} x {median:>10.2?} {:>5.2} x {last:>10.1?}",
             turn.name,
             tenth.as_secs_f64() / base_tenth.as_secs_f64(),
             median.as_secs_f64() / base_median.as_secs_f64(),

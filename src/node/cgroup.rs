@@ -17,6 +17,7 @@ use crate::model::qos::qos_class;
 use crate::{Kind, Result};
 
 /// How a process of a pod gets into its cgroup.
+#[derive(Debug)]
 pub(super) enum Entry {
     /// There is none.
     Inherit,

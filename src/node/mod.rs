@@ -29,6 +29,7 @@ mod options;
 mod perform;
 mod plan;
 mod pod_ref;
+mod prepared;
 mod probes;
 mod recover;
 mod resident;

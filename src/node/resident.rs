@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::event::{EventKind, PodEvents};
 use super::host::{Due, Host};
 use super::lower::{Ground, Lowering, config_error};
+use super::prepared::Prepared;
 use super::run::Run;
 use super::sandbox::Sandbox;
 use super::session::{Forward, Held, Kin};
@@ -37,6 +38,7 @@ pub(super) struct Resident {
     /// Its part of the state directory; none for an ephemeral Node.
     pub(super) files: Option<PodFiles>,
     pub(super) sandbox: Option<Sandbox>,
+    pub(super) prepared: Option<Prepared>,
     /// By [`ContainerIndex`].
     pub(super) sites: Vec<Site>,
     pub(super) work: BTreeMap<WorkId, Work>,
@@ -112,6 +114,7 @@ impl Resident {
             machine,
             files: None,
             sandbox: None,
+            prepared: None,
             sites: Vec::new(),
             work: BTreeMap::new(),
             sessions: BTreeMap::new(),

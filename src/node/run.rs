@@ -8,6 +8,7 @@ use super::host::Host;
 use super::logs::Log;
 use super::lower::sandbox::{Pids, REAPER};
 use super::lower::{Settled, config_error};
+use super::prepared::Preparation;
 use super::resident::{Resident, key};
 use crate::lifecycle::{AttemptState, ContainerIndex, Exit, Failure, Outcome, Ticket};
 use crate::linux::pause::plan::Namespaces;
@@ -61,8 +62,11 @@ impl Resident {
         self.fill_volumes(host)
             .map_err(|why| Failure::new("CreateContainerError", why))?;
         self.make_sub_paths(host, index, attempt)?;
-        let (mut plan, settled) =
-            self.lowered(host, (index, attempt), |lowering| lowering.container())?;
+        let Preparation {
+            mut plan,
+            settled,
+            cgroup,
+        } = self.prepared(host, index, attempt)?;
         if let Some(view) = &self.view {
             view.make_mounts(&mut plan).map_err(refused)?;
         }
@@ -73,10 +77,6 @@ impl Resident {
         let spec = self.spec(index);
         let terminal = spec.is_some_and(|spec| spec.tty == Some(true));
         let kept = !terminal && spec.is_some_and(|spec| spec.stdin == Some(true));
-        let cgroup = self
-            .make_container_cgroup(host, index, attempt)
-            .and_then(|cgroup| self.entry(cgroup))
-            .map_err(refused)?;
         let (log, writer) = self.open_log(host, index, restart_count).map_err(refused)?;
         let start = Start {
             target: target.or((plan.joined() != Namespaces::NONE).then_some(REAPER)),

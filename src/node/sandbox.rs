@@ -71,7 +71,10 @@ impl Resident {
             return Some(Outcome::Failed(Failure::new("FailedMount", why)));
         }
         match self.spawn_sandbox(host, ticket, attempt) {
-            Ok(()) => None,
+            Ok(()) => {
+                self.prepare_first(host);
+                None
+            }
             Err(error) => {
                 let why: Arc<str> = error.to_string().into();
                 self.sandbox_failed(why.clone());

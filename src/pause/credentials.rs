@@ -12,14 +12,13 @@ pub fn uid(uid: u32) -> Result<()> {
 pub fn bounding(keep: u64) -> Result<()> {
     const PR_CAPBSET_READ: usize = 23;
     const PR_CAPBSET_DROP: usize = 24;
-    for capability in 0..64 {
-        match kernel::prctl(PR_CAPBSET_READ, capability, 0) {
-            Ok(1) if keep >> capability & 1 == 0 => {
-                kernel::prctl(PR_CAPBSET_DROP, capability, 0).map(drop)?
-            }
+    for capability in (0..64).filter(|capability| keep >> capability & 1 == 0) {
+        match kernel::prctl(PR_CAPBSET_DROP, capability, 0) {
             Ok(_) => {}
             // Beyond the last one this kernel has.
             Err(Errno::EINVAL) => return Ok(()),
+            // It takes CAP_SETPCAP to drop even what is not there.
+            Err(_) if kernel::prctl(PR_CAPBSET_READ, capability, 0) == Ok(0) => {}
             Err(errno) => return Err(errno),
         }
     }

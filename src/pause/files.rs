@@ -45,7 +45,8 @@ impl Root {
             Err(Errno::ENOENT) => {}
             found => return found,
         }
-        let mut copy = Copied::of(path)?;
+        let mut copy = Copied::EMPTY;
+        copy.fill(path)?;
         let mut parent = self.find(c"/".into())?;
         let (mut start, size) = (0, path.bytes().len());
         while let Some((from, to)) = component(&copy.0[..size], start) {
@@ -76,7 +77,8 @@ impl Root {
         path: Text<'_>,
         make: impl FnOnce(i32, Text<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut copy = Copied::of(path)?;
+        let mut copy = Copied::EMPTY;
+        copy.fill(path)?;
         let size = path.bytes().len();
         let (mut from, mut to) = component(&copy.0[..size], 0).ok_or(Errno::EEXIST)?;
         while let Some(next) = component(&copy.0[..size], to) {
@@ -94,19 +96,23 @@ impl Root {
         make(parent.raw(), copy.up_to(from, to)?)
     }
 
-    /// What is at `path`; an empty directory or file is made if nothing is: a mount point.
-    pub fn mount_point(self, path: Text<'_>, directory: bool) -> Result<Fd> {
-        match self.find(path) {
-            Err(Errno::ENOENT) if directory => self.directory(path, 0o755),
-            Err(Errno::ENOENT) => {
-                self.in_directory(path, |parent, name| {
-                    const S_IFREG: u32 = 0o100000;
-                    kernel::mknodat(parent, name, S_IFREG | 0o644, 0)
-                })?;
-                self.find(path)
-            }
-            found => found,
-        }
+    /// Attaches a mount at `path`; an empty directory or file is made there if nothing is.
+    pub fn attach(self, mount: &Fd, path: Text<'_>, directory: bool) -> Result<()> {
+        let target = match self.find(path) {
+            Err(Errno::ENOENT) if directory => self.directory(path, 0o755)?,
+            Err(Errno::ENOENT) => return self.attach_to_new_file(mount, path),
+            found => found?,
+        };
+        kernel::move_mount(mount.raw(), target.raw(), None)
+    }
+
+    fn attach_to_new_file(self, mount: &Fd, path: Text<'_>) -> Result<()> {
+        const S_IFREG: u32 = 0o100000;
+        self.in_directory(path, |parent, name| {
+            kernel::mknodat(parent, name, S_IFREG | 0o644, 0)?;
+            // By its name, at which the kernel follows no link.
+            kernel::move_mount(mount.raw(), parent, Some(name))
+        })
     }
 
     /// The file `path`, empty, for writing, with `mode`. A symbolic link at its end is an error.
@@ -151,15 +157,17 @@ pub fn copy(from: i32, to: i32) -> Result<()> {
 struct Copied([u8; PATH_MAX]);
 
 impl Copied {
-    fn of(path: Text<'_>) -> Result<Copied> {
+    const EMPTY: Copied = Copied([0; PATH_MAX]);
+
+    /// Where it lies: each page of stack more is one more to be had from the kernel.
+    fn fill(&mut self, path: Text<'_>) -> Result<()> {
         let bytes = path.bytes();
-        let mut copy = Copied([0; PATH_MAX]);
-        copy.0
+        self.0
             .get_mut(..bytes.len())
             .filter(|_| bytes.len() < PATH_MAX)
             .ok_or(Errno::ENAMETOOLONG)?
             .copy_from_slice(bytes);
-        Ok(copy)
+        Ok(())
     }
 
     fn cut<T>(&mut self, at: usize, use_it: impl FnOnce(&Copied) -> Result<T>) -> Result<T> {

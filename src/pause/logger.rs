@@ -20,17 +20,33 @@ const REQUESTS: u64 = u64::MAX;
 
 /// Pause's end.
 pub struct Client {
+    /// 0 until it is started.
     pub pid: i32,
     pub socket: Fd,
+    /// Its own end, until it is started.
+    theirs: Option<Fd>,
 }
 
 impl Client {
-    pub fn start() -> Result<Client> {
-        let (ours, theirs) = kernel::seqpacket_pair()?;
+    /// One that can be asked already, and answers when it is started.
+    pub fn new() -> Result<Client> {
+        let (socket, theirs) = kernel::seqpacket_pair()?;
+        Ok(Client {
+            pid: 0,
+            socket,
+            theirs: Some(theirs),
+        })
+    }
+
+    pub fn start(&mut self) -> Result<()> {
+        let Some(theirs) = self.theirs.take() else {
+            return Ok(());
+        };
         match kernel::fork(0, None)? {
-            Some((pid, _pidfd)) => Ok(Client { pid, socket: ours }),
+            Some((pid, _pidfd)) => self.pid = pid,
             None => run(theirs),
         }
+        Ok(())
     }
 
     /// The writing ends of new pipes for the streams wanted.

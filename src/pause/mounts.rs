@@ -23,17 +23,15 @@ pub fn root(walk: &mut Walk, record: &Record<'_>) -> Result<()> {
         source_mount(walk, record)?
     };
     let over = Root::OWN.find(c"/".into())?;
-    kernel::move_mount(mount.raw(), over.raw())?;
+    kernel::move_mount(mount.raw(), over.raw(), None)?;
     walk.enter(mount);
     Ok(())
 }
 
 pub fn bind(walk: &Walk, record: &Record<'_>) -> Result<()> {
     let mount = source_mount(walk, record)?;
-    let target = walk
-        .root()
-        .mount_point(text(record, 2)?, kernel::is_directory(mount.raw())?)?;
-    kernel::move_mount(mount.raw(), target.raw())
+    let directory = kernel::is_directory(mount.raw())?;
+    walk.root().attach(&mount, text(record, 2)?, directory)
 }
 
 pub fn filesystem(walk: &Walk, record: &Record<'_>) -> Result<()> {
@@ -42,8 +40,7 @@ pub fn filesystem(walk: &Walk, record: &Record<'_>) -> Result<()> {
     } else {
         handed_over(walk, record)?
     };
-    let target = walk.root().mount_point(text(record, 2)?, true)?;
-    kernel::move_mount(mount.raw(), target.raw())
+    walk.root().attach(&mount, text(record, 2)?, true)
 }
 
 pub fn attributes(walk: &Walk, record: &Record<'_>) -> Result<()> {
@@ -51,21 +48,26 @@ pub fn attributes(walk: &Walk, record: &Record<'_>) -> Result<()> {
     kernel::mount_setattr(target.raw(), record.number[0], record.number[1] != 0)
 }
 
-pub fn mask(walk: &Walk, record: &Record<'_>) -> Result<()> {
+pub fn mask(walk: &mut Walk, record: &Record<'_>) -> Result<()> {
     let Some(target) = existing(walk, record)? else {
         return Ok(());
     };
-    let cover = if kernel::is_directory(target.raw())? {
-        filesystem_mount(c"tmpfs".into(), c"size=0,nr_inodes=1".into(), READ_ONLY)?
-    } else {
-        let null = kernel::open_tree(AT_FDCWD, Some(c"/dev/null".into()))?;
-        // Something else in its place would be shown instead of hiding anything (CVE-2025-31133).
-        if !kernel::is_null(null.raw())? {
-            return Err(Errno::EINVAL);
-        }
-        null
-    };
-    kernel::move_mount(cover.raw(), target.raw())
+    if kernel::is_directory(target.raw())? {
+        // One for all of them: there is nothing in it, and nobody can write to it.
+        let empty = match &walk.empty {
+            Some(empty) => kernel::open_tree(empty.raw(), None)?,
+            None => filesystem_mount(c"tmpfs".into(), c"size=0,nr_inodes=1".into(), READ_ONLY)?,
+        };
+        kernel::move_mount(empty.raw(), target.raw(), None)?;
+        walk.empty = Some(empty);
+        return Ok(());
+    }
+    let null = kernel::open_tree(AT_FDCWD, Some(c"/dev/null".into()))?;
+    // Something else in its place would be shown instead of hiding anything (CVE-2025-31133).
+    if !kernel::is_null(null.raw())? {
+        return Err(Errno::EINVAL);
+    }
+    kernel::move_mount(null.raw(), target.raw(), None)
 }
 
 pub fn read_only(walk: &Walk, record: &Record<'_>) -> Result<()> {
@@ -74,7 +76,7 @@ pub fn read_only(walk: &Walk, record: &Record<'_>) -> Result<()> {
     };
     let copy = kernel::open_tree(target.raw(), None)?;
     kernel::mount_setattr(copy.raw(), READ_ONLY, true)?;
-    kernel::move_mount(copy.raw(), target.raw())
+    kernel::move_mount(copy.raw(), target.raw(), None)
 }
 
 pub fn pivot(walk: &mut Walk) -> Result<()> {

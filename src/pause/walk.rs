@@ -65,6 +65,8 @@ pub struct Walk {
     handles: i32,
     handle_count: u16,
     root: Option<Fd>,
+    /// What hides directories, once it is mounted.
+    pub empty: Option<Fd>,
     umask: u32,
     report: Option<i32>,
 }
@@ -84,6 +86,7 @@ impl Walk {
             handles,
             handle_count: handle_count as u16,
             root: None,
+            empty: None,
             umask: 0o022,
             report: None,
         }
@@ -257,12 +260,15 @@ impl Walk {
         })
     }
 
-    /// Tells that the plan is done and the rest is up to `execve`.
+    /// Tells that the plan is done and the rest is up to `execve`, once pause has let us go.
     fn ready(&self) -> Result<()> {
         kernel::umask(self.umask);
-        match self.report {
-            Some(pipe) => kernel::write(pipe, &[0; 8]).map(drop),
-            None => Ok(()),
+        let Some(pipe) = self.report else {
+            return Ok(());
+        };
+        match kernel::read(pipe, &mut [0; 1])? {
+            0 => Err(Errno::EPIPE),
+            _ => kernel::write(pipe, &[0; 8]).map(drop),
         }
     }
 

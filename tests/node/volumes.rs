@@ -68,6 +68,21 @@ fn pod_with_volumes(name: &str, script: &str) -> Value {
     )
 }
 
+/// The plan that was made while pause set itself up knows nothing of it.
+#[test]
+fn an_object_that_changes_before_the_sandbox_stands_is_the_containers() {
+    let mut hosted = Hosted::ephemeral();
+    hosted.node.put(settings("red")).unwrap();
+    let from = json!({ "configMapKeyRef": { "name": "settings", "key": "colour" } });
+    let env = json!({ "env": [{ "name": "COLOUR", "valueFrom": from }] });
+    let main = with(shell("main", "echo it is $COLOUR; exec sleep 1000"), env);
+    let id = hosted.create(&pod("late", "Never", json!([main])));
+    hosted.node.put(settings("blue")).unwrap();
+    hosted.printed(id, "main", "it is blue");
+    hosted.kill(id);
+    hosted.end();
+}
+
 #[test]
 fn files_are_made_of_objects_and_follow_them() {
     USERS.into_iter().for_each(files_follow);

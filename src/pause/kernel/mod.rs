@@ -48,6 +48,7 @@ impl Errno {
     pub const EPIPE: Errno = Errno(32);
     pub const ENAMETOOLONG: Errno = Errno(36);
     pub const EPROTO: Errno = Errno(71);
+    pub const ECONNRESET: Errno = Errno(104);
 }
 
 const AT_EMPTY_PATH: usize = 0x1000;

@@ -23,20 +23,18 @@ pub fn open_tree(directory: i32, path: Option<Text<'_>>) -> Result<Fd> {
     opened(brief(number::OPEN_TREE, directory as usize, path, flags))
 }
 
-/// Attaches a detached mount.
-pub fn move_mount(mount: i32, target: i32) -> Result<()> {
-    const BOTH_BY_DESCRIPTOR: usize = 0x4 | 0x40;
+/// Attaches a detached mount over what a descriptor is of; over what has a name in there, with one.
+pub fn move_mount(mount: i32, target: i32, name: Option<Text<'_>>) -> Result<()> {
+    const MOUNT_BY_DESCRIPTOR: usize = 0x4;
+    const TARGET_BY_DESCRIPTOR: usize = 0x40;
     let empty = EMPTY.as_ptr() as usize;
+    let (name, flags) = match name {
+        Some(name) => (name.pointer(), MOUNT_BY_DESCRIPTOR),
+        None => (empty, MOUNT_BY_DESCRIPTOR | TARGET_BY_DESCRIPTOR),
+    };
     call(
         number::MOVE_MOUNT,
-        [
-            mount as usize,
-            empty,
-            target as usize,
-            empty,
-            BOTH_BY_DESCRIPTOR,
-            0,
-        ],
+        [mount as usize, empty, target as usize, name, flags, 0],
     )
     .map(drop)
 }

@@ -12,14 +12,23 @@ use super::{LOGGER, Pause};
 const LOGGED: [u32; 2] = [Carried::LOG_STDOUT, Carried::LOG_STDERR];
 
 impl Pause {
-    /// The logger is made when it is first needed.
+    /// There is a logger to ask from when it is first needed.
     pub(super) fn ensure_logger(&mut self, carried: Carried) -> Result<()> {
         if self.logger.is_none() && carried.has(Carried::LOG) {
-            let logger = logger::Client::start()?;
+            let logger = logger::Client::new()?;
             self.epoll.add(logger.socket.raw(), EPOLLIN, LOGGER)?;
             self.logger = Some(logger);
         }
         Ok(())
+    }
+
+    /// It runs after the process that needs it was made, so that this one need not wait for it.
+    pub(super) fn start_logger(&mut self) -> Result<()> {
+        let started = self.logger.as_mut().map_or(Ok(()), logger::Client::start);
+        if started.is_err() {
+            self.lose_logger();
+        }
+        started
     }
 
     /// Pipes to the logger for the streams that go to the log.

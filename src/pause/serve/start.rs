@@ -4,11 +4,11 @@ use crate::channel::{self, Received};
 use crate::child::Child;
 use crate::entry::{Entry, Output, State};
 use crate::flat::Header;
-use crate::kernel::{self, CLONE_NEWPID, EPOLLIN, Errno, Fd, Result};
+use crate::kernel::{self, CLONE_NEWPID, Errno, Fd, Result};
 use crate::walk;
 use crate::wire::{Carried, Failure, Key, MESSAGE_SIZE};
 
-use super::{PROGRESS, Pause, or_end};
+use super::{PROGRESS, Pause, SIGKILL, or_end};
 
 /// A process that the Node wants, as [`Request::Start`](crate::wire::Request::Start) says it.
 #[derive(Clone, Copy)]
@@ -28,11 +28,15 @@ impl Pause {
         self.used = true;
         let index = self.entries.vacant().ok_or(Errno::EAGAIN)?;
         self.ensure_logger(carried)?;
-        // Messages, not bytes: a terminal comes this way too.
+        // Messages, not bytes: a terminal comes this way too. They are read when the other end is closed, which no interest
+        // keeps from being told: until then nobody need be woken.
         let (progress, report) = kernel::seqpacket_pair()?;
-        self.epoll
-            .add(progress.raw(), EPOLLIN, PROGRESS + index as u64)?;
-        let made = self.fork(wanted, &mut received, &report);
+        self.epoll.add(progress.raw(), 0, PROGRESS + index as u64)?;
+        let made = self.fork(wanted, &mut received, report);
+        if let Err(errno) = self.let_go(&made, &progress) {
+            self.epoll.remove(progress.raw());
+            return Err(errno);
+        }
         if made.is_err() {
             self.epoll.remove(progress.raw());
         }
@@ -50,11 +54,23 @@ impl Pause {
         Ok(())
     }
 
+    /// The child executes its program when the logger runs: without one there shall be no program either.
+    fn let_go(&mut self, made: &core::result::Result<Made, Failure>, progress: &Fd) -> Result<()> {
+        let started = self.start_logger();
+        if let Ok(made) = made {
+            match started {
+                Ok(()) => drop(kernel::write(progress.raw(), &[1])),
+                Err(_) => drop(kernel::pidfd_send_signal(made.pidfd.raw(), SIGKILL)),
+            }
+        }
+        started
+    }
+
     fn fork(
         &mut self,
         wanted: Wanted,
         received: &mut Received,
-        report: &Fd,
+        report: Fd,
     ) -> core::result::Result<Made, Failure> {
         let Wanted { join, carried, .. } = wanted;
         let failed = |step| {
@@ -171,7 +187,8 @@ impl Pause {
                 failure.copy_from_slice(&bytes[..8]);
                 Some(Failure::from_bytes(failure))
             }
-            Err(Errno::EINTR) => return true,
+            // It was closed with our word unread; what it said before is still there.
+            Err(Errno::EINTR | Errno::ECONNRESET) => return true,
             Err(Errno::EAGAIN) => return false,
             _ if entry.ready => None,
             _ => Some(Failure::died()),
