@@ -131,7 +131,14 @@ impl Resident {
     }
 
     pub(super) fn exec_cgroup(&self, host: &Host, key: Key) -> Option<Cgroup> {
-        self.cgroup(host).ok()??.child(self.exec_name(key)).ok()
+        self.find_exec_cgroup(host, key).ok()?
+    }
+
+    fn find_exec_cgroup(&self, host: &Host, key: Key) -> Result<Option<Cgroup>> {
+        let group = self.cgroup(host)?;
+        group
+            .map(|group| group.child(self.exec_name(key)))
+            .transpose()
     }
 
     /// And those of earlier ones in which something still lived then. If a child of a process lives on, it goes with the
@@ -139,9 +146,10 @@ impl Resident {
     pub(super) fn remove_exec_cgroup(&mut self, host: &Host, key: Key) {
         self.stale.push(key);
         let stale = std::mem::take(&mut self.stale).into_iter();
-        let is_there = |key: &Key| {
-            let cgroup = self.exec_cgroup(host, *key);
-            cgroup.is_some_and(|cgroup| cgroup.remove().is_err())
+        // One that cannot be opened now may be there all the same.
+        let is_there = |key: &Key| match self.find_exec_cgroup(host, *key) {
+            Ok(cgroup) => cgroup.is_some_and(|cgroup| cgroup.remove().is_err()),
+            Err(error) => error.kind() != Kind::NotFound,
         };
         self.stale = stale.filter(is_there).collect();
     }

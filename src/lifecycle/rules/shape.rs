@@ -184,7 +184,9 @@ impl Shape {
     /// counts as not said.
     pub fn new(pod: &Pod) -> Shape {
         let mut shape = Shape {
-            containers: Vec::new(),
+            containers: Vec::with_capacity(
+                pod.spec.containers.len() + pod.spec.init_containers.len(),
+            ),
             init: Vec::new(),
             regular: Vec::new(),
             ephemeral: Vec::new(),
