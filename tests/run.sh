@@ -99,7 +99,7 @@ as_nobody() {
         name=$(basename "$binary"); name=${name%-*}
         case $name in
             # Nothing in these depends on the user.
-            layering | vectors | simulation | simulate | *properties | manual_fields | broken_manifests) continue ;;
+            heap | layering | vectors | simulation | simulate | *properties | manual_fields | broken_manifests) continue ;;
             vm) continue ;; # runs in the virtual machine, there also as an ordinary user
         esac
         cp "$binary" "$stage/deps/"
