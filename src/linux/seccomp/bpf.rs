@@ -6,6 +6,8 @@ use crate::{Error, Kind, Result};
 
 /// `BPF_MAXINSNS`
 const LENGTH_MAX: usize = 4096;
+/// Of one rule: each takes up to six instructions, and a jump skips up to 255.
+const CONDITIONS_MAX: usize = 40;
 
 // Offsets in seccomp_data.
 const NUMBER: u32 = 0;
@@ -82,6 +84,14 @@ pub(super) fn compile(profile: &Profile) -> Result<Program> {
             why,
         ));
     }
+    if let Some((name, count)) = profile
+        .longest()
+        .filter(|(_, count)| *count > CONDITIONS_MAX)
+    {
+        return Err(exhausted(format!(
+            "a rule for {name} has {count} conditions, at most {CONDITIONS_MAX} can be"
+        )));
+    }
     let mut code = vec![op(LOAD, ARCH)];
     for architecture in profile.architectures() {
         let numbers = Numbers::new(profile, architecture);
@@ -95,17 +105,16 @@ pub(super) fn compile(profile: &Profile) -> Result<Program> {
     }
     code.push(op(RETURN, value(Action::KillProcess)));
     if code.len() > LENGTH_MAX {
-        let why = format!(
+        return Err(exhausted(format!(
             "it has {} instructions, the kernel takes {LENGTH_MAX}",
             code.len()
-        );
-        return Err(Error::new(
-            Kind::Exhausted,
-            "compile a seccomp profile",
-            why,
-        ));
+        )));
     }
     Ok(Program(code))
+}
+
+fn exhausted(why: String) -> Error {
+    Error::new(Kind::Exhausted, "compile a seccomp profile", why)
 }
 
 /// From which number on which code answers, by rising number, without neighbours that answer alike.
@@ -169,8 +178,7 @@ fn conditional(rule: &Rule, architecture: Architecture) -> Vec<Instruction> {
     code
 }
 
-/// The lower half of an argument. Skips `rest` instructions after itself if the condition does not hold. Six conditions of at
-/// most six instructions are far below the 255 that a jump can skip.
+/// The lower half of an argument. Skips `rest` instructions after itself if the condition does not hold.
 fn lower(condition: &Condition, rest: usize) -> Vec<Instruction> {
     let (fail, k) = (rest as u8, condition.value as u32);
     let load = op(LOAD, half(condition, cfg!(target_endian = "big")));
@@ -424,6 +432,33 @@ mod tests {
         let profile = profile.architecture(Architecture::I386);
         assert!(profile.compile().unwrap().len() > 512);
         agrees(&profile, 300);
+    }
+
+    #[test]
+    fn a_rule_has_no_more_conditions_than_a_jump_skips() {
+        let profile = |count| {
+            let masked = |bit: u64| Condition {
+                argument: 0,
+                comparison: Comparison::MaskedEq(1 << bit | 1 << 63),
+                value: 1 << bit,
+            };
+            let conditions: Vec<_> = (0..count).map(masked).collect();
+            Profile::new(Action::EPERM).rule("read", &conditions, Action::Allow)
+        };
+        let most = profile(40);
+        assert_eq!(most.answer("read", [u64::MAX >> 1; 6]), Action::Allow);
+        agrees(&most, 3);
+        let (arch, number, low) = (NATIVE, libc::SYS_read as u32, u64::MAX >> 1);
+        let said = |arguments| run(&most.compile().unwrap(), arch, number, [arguments; 6]);
+        assert_eq!(said(low), value(Action::Allow));
+        assert_eq!(said(u64::MAX), value(Action::EPERM));
+        assert_eq!(said(low - 1), value(Action::EPERM));
+        let error = profile(41).compile().unwrap_err();
+        assert_eq!(error.kind(), Kind::Exhausted);
+        assert!(
+            error.to_string().contains("read has 41 conditions"),
+            "{error}"
+        );
     }
 
     fn comparison() -> impl Strategy<Value = Comparison> {

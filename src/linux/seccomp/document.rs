@@ -76,7 +76,9 @@ impl Profile {
             return Ok(last.map(|_| unconditional(otherwise)).into_iter().collect());
         };
         let alike = conditional.iter().all(|rule| rule.action == first.action);
-        let said = conditional.iter().all(|rule| can_be_said(&rule.conditions));
+        let said = conditional
+            .iter()
+            .all(|rule| Condition::each_has_its_argument(&rule.conditions));
         let others = match otherwise == self.default {
             true => Some(Vec::new()),
             false if self.is_multiplexed(call) => None,
@@ -113,12 +115,6 @@ impl Profile {
         self.architectures()
             .fold(u64::MAX, |width, one| width & one.width())
     }
-}
-
-/// Runtimes take two conditions on one argument for two rules.
-fn can_be_said(conditions: &[Condition]) -> bool {
-    let arguments: BTreeSet<_> = conditions.iter().map(|one| one.argument).collect();
-    arguments.len() == conditions.len()
 }
 
 /// Conditions of which one holds where none of the rules does. `None`: the rules are not equalities of the same bits of one argument, bits

@@ -98,6 +98,12 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// Whether none is about the argument of another.
+    fn each_has_its_argument(conditions: &[Condition]) -> bool {
+        let arguments: BTreeSet<_> = conditions.iter().map(|one| one.argument).collect();
+        arguments.len() == conditions.len()
+    }
+
     /// With arguments of which these bits count.
     fn holds(&self, arguments: [u64; 6], width: u64) -> bool {
         let argument = arguments[usize::from(self.argument)] & width;
@@ -236,6 +242,15 @@ impl Profile {
         self.rules.get(call).map_or(&[], Vec::as_slice)
     }
 
+    /// The call whose rule has the most conditions, and how many.
+    fn longest(&self) -> Option<(&'static str, usize)> {
+        let longest = |rules: &Vec<Rule>| rules.iter().map(|rule| rule.conditions.len()).max();
+        let calls = self.rules.iter();
+        calls
+            .filter_map(|(call, rules)| Some((call.name, longest(rules)?)))
+            .max_by_key(|(_, count)| *count)
+    }
+
     /// Whether it has an answer to this call whatever its arguments.
     fn decides(&self, call: &Call) -> bool {
         let mut rules = self.rules_of(call).iter();
@@ -245,7 +260,8 @@ impl Profile {
     /// The program, for its architectures. Calls of another one kill the process.
     ///
     /// # Errors
-    /// [`Kind::Exhausted`](crate::Kind::Exhausted) if it would be longer than the kernel takes (4,096 instructions).
+    /// [`Kind::Exhausted`](crate::Kind::Exhausted) if it would be longer than the kernel takes (4,096 instructions), or a
+    /// rule has more than 40 conditions.
     pub fn compile(&self) -> Result<Program> {
         bpf::compile(self)
     }

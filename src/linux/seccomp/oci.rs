@@ -149,8 +149,14 @@ fn add(profile: Profile, entry: Entry) -> Result<Profile> {
         .iter()
         .map(condition)
         .collect::<Result<Vec<_>>>()?;
+    // Runtimes take two conditions on one argument for two rules.
+    let rules: Vec<_> = match Condition::each_has_its_argument(&conditions) {
+        true => vec![&*conditions],
+        false => conditions.chunks(1).collect(),
+    };
     Ok(entry.names.iter().fold(profile, |profile, name| {
-        profile.rule(name, &conditions, action)
+        let rules = rules.iter();
+        rules.fold(profile, |profile, rule| profile.rule(name, rule, action))
     }))
 }
 
@@ -238,6 +244,22 @@ mod tests {
         assert_eq!(profile.answer("read", [0; 6]), Action::Log);
         assert_eq!(profile.unknown(), ["set_tls"]);
         assert_eq!(profile.flags(), 2);
+    }
+
+    /// As runc has it: of conditions on one argument one must hold, of those on several all.
+    #[test]
+    fn two_conditions_on_one_argument_are_two_rules() {
+        let allows = |index: u8, arguments| {
+            let json = format!(
+                r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":["socket"],"action":"SCMP_ACT_ALLOW","args":[
+                    {{"index":0,"value":2,"op":"SCMP_CMP_EQ"}},{{"index":{index},"value":3,"op":"SCMP_CMP_EQ"}}]}}]}}"#
+            );
+            read(&json).unwrap().answer("socket", arguments) == Action::Allow
+        };
+        assert!(allows(0, [2, 0, 0, 0, 0, 0]) && allows(0, [3, 0, 0, 0, 0, 0]));
+        assert!(!allows(0, [4, 0, 0, 0, 0, 0]));
+        assert!(allows(1, [2, 3, 0, 0, 0, 0]));
+        assert!(!allows(1, [2, 2, 0, 0, 0, 0]) && !allows(1, [3, 3, 0, 0, 0, 0]));
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::fcntl::OFlag;
 
@@ -25,9 +26,21 @@ pub(crate) struct Profiles {
     pub(crate) directory: Option<PathBuf>,
     /// A pod that says nothing gets `RuntimeDefault`.
     pub(crate) by_default: bool,
+    /// `RuntimeDefault` by capabilities, made once.
+    made: Arc<Mutex<Vec<(Capabilities, Filter)>>>,
 }
 
 impl Profiles {
+    fn runtime_default(&self, capabilities: Capabilities) -> Result<Filter> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = made.iter().find(|(of, _)| *of == capabilities) {
+            return Ok(filter.clone());
+        }
+        let filter = Filter::try_from(Profile::runtime_default(capabilities))?;
+        made.push((capabilities, filter.clone()));
+        Ok(filter)
+    }
+
     fn read(&self, name: &str) -> Result<Profile> {
         let attempt = || format!("use the seccomp profile {name}");
         let directory = self.directory.as_ref().ok_or_else(|| {
@@ -60,10 +73,10 @@ impl Lowering<'_> {
         let by_default = self.ground.seccomp.by_default;
         let profile = match chosen.map(|profile| (&profile.type_, &profile.localhost_profile)) {
             _ if self.privileged() => return Ok(None),
-            None if by_default => Profile::runtime_default(capabilities),
+            None if by_default => return self.runtime_default(capabilities),
             None | Some((Some(SeccompProfileType::Unconfined), _)) => return Ok(None),
             Some((Some(SeccompProfileType::RuntimeDefault), _)) => {
-                Profile::runtime_default(capabilities)
+                return self.runtime_default(capabilities);
             }
             Some((Some(SeccompProfileType::Localhost), Some(name))) => {
                 self.ground.seccomp.read(name).map_err(create_error)?
@@ -76,5 +89,10 @@ impl Lowering<'_> {
             }
         };
         Filter::try_from(profile).map(Some).map_err(create_error)
+    }
+
+    fn runtime_default(&self, capabilities: Capabilities) -> Result<Option<Filter>, Failure> {
+        let filter = self.ground.seccomp.runtime_default(capabilities);
+        filter.map(Some).map_err(create_error)
     }
 }
