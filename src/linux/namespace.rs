@@ -367,7 +367,8 @@ impl Namespace {
     }
 
     /// Gives it a name: it is mounted over the file at `path`, which is made, and lives until that is unmounted (`umount`),
-    /// as `ip netns` does it. CAP_SYS_ADMIN. A mount namespace can be named in an older one only.
+    /// as `ip netns` does it. CAP_SYS_ADMIN. A mount namespace can be named in an older one only; Linux 6.18 numbers
+    /// them by processor, and knows which is older only of two that were made on the same one.
     pub fn bind(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let attempt = || format!("name a {} namespace {}", self.kind, path.display());
@@ -379,7 +380,14 @@ impl Namespace {
         let bound = Tree::copy_of(&self.fd, Depth::One).and_then(|tree| tree.attach(path));
         bound.map_err(|error| {
             let _ = std::fs::remove_file(path);
-            Error::caused(error.kind(), attempt(), error)
+            let loops = error.errno() == Some(Errno::ELOOP as i32);
+            let error = Error::caused(error.kind(), attempt(), error);
+            match loops {
+                true => {
+                    error.cure("name it in an older mount namespace, made on the same processor")
+                }
+                false => error,
+            }
         })
     }
 

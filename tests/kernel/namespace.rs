@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
+use nix::unistd::Pid;
 use podlife::Kind;
 use podlife::linux::Process;
 use podlife::namespace::{Namespace, NamespaceKind, Namespaces};
@@ -50,6 +51,7 @@ fn a_named_namespace_is_found_again() {
     }
     let path = std::env::temp_dir().join(format!("podlife-ns-{}", std::process::id()));
     let thread = std::thread::spawn(move || {
+        on_one_processor();
         // A mount namespace of the test's own, so that no other sees the name.
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).unwrap();
         let flags = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
@@ -58,7 +60,7 @@ fn a_named_namespace_is_found_again() {
         ours.bind(&path).unwrap();
         assert_eq!(Namespace::open(&path).unwrap(), ours);
         assert_eq!(ours.bind(&path).unwrap_err().kind(), Kind::AlreadyExists);
-        nix::mount::umount(&path).unwrap();
+        unmount(&path);
         assert_eq!(Namespace::open(&path).unwrap_err().kind(), Kind::Invalid);
         std::fs::remove_file(&path).unwrap();
         let all = NamespaceKind::ALL.into_iter();
@@ -71,11 +73,48 @@ fn a_named_namespace_is_found_again() {
             let found = Namespace::open(&path).unwrap();
             let same = (found.kind(), found.identity()) == (kind, identity);
             drop(found);
-            nix::mount::umount(&path).unwrap();
+            unmount(&path);
             std::fs::remove_file(&path).unwrap();
             same
         });
         assert_eq!(named.collect::<Vec<_>>(), [true; 7]);
+    });
+    thread.join().unwrap();
+}
+
+/// At once: another test's thread may just be starting a program, which has all descriptors until it is executed.
+fn unmount(path: &std::path::Path) {
+    nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
+
+/// So that this thread's mount namespace is older than those made after it, also for Linux 6.18.
+fn on_one_processor() {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).unwrap();
+    let mut first = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap());
+    let mut one = CpuSet::new();
+    one.set(first.next().unwrap()).unwrap();
+    sched_setaffinity(this, &one).unwrap();
+}
+
+#[test]
+fn a_mount_namespace_has_no_name_in_a_younger_one() {
+    if !nobody::is_root() {
+        return println!("skipped: named namespace: needs root");
+    }
+    let path = std::env::temp_dir().join(format!("podlife-young-{}", std::process::id()));
+    let thread = std::thread::spawn(move || {
+        on_one_processor();
+        let older = Namespace::create(Namespaces::MOUNT).unwrap();
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let flags = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
+        nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+        let error = older[0].bind(&path).unwrap_err();
+        assert!(
+            error.to_string().contains("an older mount namespace"),
+            "{error}"
+        );
+        assert!(!path.exists());
     });
     thread.join().unwrap();
 }
