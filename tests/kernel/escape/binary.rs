@@ -26,17 +26,26 @@ fn overwrite(process: &Process) -> Result<()> {
     process.signal(Signal::KILL).unwrap();
     assert!(process.wait(Some(PATIENCE)).unwrap());
     let again = format!("/proc/self/fd/{}", held.as_raw_fd());
+    // What has ended is executed a moment longer, as far as the kernel goes.
+    let mut program = unless_busy(|| OpenOptions::new().write(true).open(&again))?;
+    program.write_all(b"#!/bin/sh\necho owned\n")
+}
+
+/// Another test's thread that just starts a program has this thread's descriptors until it is executed.
+fn once_written<T>(run: impl FnMut() -> Result<T>) -> T {
+    unless_busy(run).unwrap()
+}
+
+fn unless_busy<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let until = Instant::now() + PATIENCE;
-    let mut program = loop {
-        // What has ended is executed a moment longer, as far as the kernel goes.
-        match OpenOptions::new().write(true).open(&again) {
+    loop {
+        match attempt() {
             Err(why) if why.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
                 std::thread::yield_now();
             }
-            opened => break opened?,
+            done => return done,
         }
-    };
-    program.write_all(b"#!/bin/sh\necho owned\n")
+    }
 }
 
 #[test]
@@ -45,10 +54,10 @@ fn cve_2019_5736_what_sets_containers_up_cannot_be_overwritten() {
     let folder = Folder::new("overwritten");
     let runtime = folder.join("runtime");
     std::fs::copy("/bin/sleep", &runtime).unwrap();
-    let mut running = Command::new(&runtime).arg("1000").spawn().unwrap();
+    let mut running = once_written(|| Command::new(&runtime).arg("1000").spawn());
     overwrite(&Process::open(running.id()).unwrap()).unwrap();
     running.wait().unwrap();
-    let changed = Command::new(&runtime).output().unwrap();
+    let changed = once_written(|| Command::new(&runtime).output());
     assert_eq!(changed.stdout, b"owned\n");
 
     // The attacker is stronger than any container: the host's root, or whoever owns the pod's user namespace.

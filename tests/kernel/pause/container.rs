@@ -103,7 +103,7 @@ fn an_exec_is_in_the_containers_namespaces_and_outlived_by_it() {
     pod.start(Start::new(FIRST, &plan));
     let mut look = Plan::inside(&plan);
     // The file is there as soon as the container's shell has come so far.
-    let script = "until test -s /tmp/mark; do sleep 0.01; done; cat /tmp/mark; tr '\\0' ' ' < /proc/1/cmdline; echo $PPID; exit 5";
+    let script = "until grep -qsx sleep /proc/1/comm; do sleep 0.01; done; cat /tmp/mark; tr '\\0' ' ' < /proc/1/cmdline; echo $PPID; exit 5";
     look.execute(["/bin/sh", "-c", script], ["PATH=/usr/bin:/bin"])
         .unwrap();
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
