@@ -164,14 +164,30 @@ fn descriptor_of(pid: i32) -> bool {
 }
 
 fn traced(pid: i32) -> bool {
-    use nix::sys::wait::{WaitPidFlag, waitpid};
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: attaching reads and writes no memory of ours.
     #[allow(unsafe_code)]
     let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, nothing, nothing) };
     let early = is_set_up(pid);
-    // Its end is its tracer's to hear first.
-    let _ =
-        (seized == 0).then(|| waitpid(nix::unistd::Pid::from_raw(pid), Some(WaitPidFlag::__WALL)));
+    if seized == 0 {
+        let_it_run(pid);
+    }
     seized == 0 && early
+}
+
+/// To its end, which is its tracer's to hear first. One that stops on the way would stay so, and pause would wait for it.
+fn let_it_run(pid: i32) {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    loop {
+        let signal = match waitpid(nix::unistd::Pid::from_raw(pid), Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Stopped(_, signal)) => signal as i32,
+            Ok(WaitStatus::PtraceEvent(..)) => 0,
+            _ => return,
+        };
+        // SAFETY: numbers only.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::ptrace(libc::PTRACE_CONT, pid, 0, signal)
+        };
+    }
 }
