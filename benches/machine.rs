@@ -1,11 +1,9 @@
-//! What one machine costs: inputs in steady probing, state changes, heap. Time is the thread's own on a processor, so that a busy host
+//! What one machine costs: inputs in steady probing, state changes, turns. Time is the thread's own on a processor, so that a busy host
 //! does not count.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
@@ -63,30 +61,6 @@ impl Measurement for CpuTime {
     }
 }
 
-/// Counts the bytes that live on the heap.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-#[allow(unsafe_code)]
-// SAFETY: hands everything to the system's allocator and only counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static HEAP: Counting = Counting;
-
 /// A pod with this many containers, each with a liveness and a readiness probe.
 fn pod(containers: usize) -> Valid<Pod> {
     let probe = r#"{"tcpSocket": {"port": 80}, "periodSeconds": 1}"#;
@@ -101,16 +75,6 @@ fn pod(containers: usize) -> Valid<Pod> {
         containers.join(",")
     );
     text.as_str().try_into().expect("a valid pod")
-}
-
-/// The same with requests and limits.
-fn with_resources(pod: &Valid<Pod>) -> Valid<Pod> {
-    let mut pod = pod.clone().edit();
-    let resources = r#"{"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "128Mi"}}"#;
-    for container in &mut pod.spec.containers {
-        container.resources = serde_json::from_str(resources).ok();
-    }
-    pod.validate().expect("a valid pod")
 }
 
 /// The same without probes: once it runs, it waits for nothing.
@@ -338,32 +302,9 @@ fn busy(c: &mut Criterion<CpuTime>) {
     group.finish();
 }
 
-fn heap(_: &mut Criterion<CpuTime>) {
-    for (containers, resources) in [(1, false), (1, true), (2, true), (3, true)] {
-        let pod = match resources {
-            true => with_resources(&pod(containers)),
-            false => pod(containers),
-        };
-        let before = LIVE.load(Relaxed);
-        let mut driver = Driver::new(pod);
-        let bytes = LIVE.load(Relaxed) - before;
-        println!(
-            "heap beside the manifest, {containers} containers, resources {resources}: {bytes} bytes; machine itself {}",
-            size_of::<PodMachine>()
-        );
-        let record = serde_json::to_string(driver.machine.record()).map_or(0, |text| text.len());
-        println!("its record as JSON: {record} bytes");
-        let before = LIVE.load(Relaxed);
-        driver.history = Some(History::bounded(&driver.machine, KEPT));
-        (0..KEPT).for_each(|_| driver.step());
-        let bytes = LIVE.load(Relaxed) - before;
-        println!("a history of {KEPT} entries: {bytes} bytes");
-    }
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default().with_measurement(CpuTime);
-    targets = heap, steady, changes, idle, busy
+    targets = steady, changes, idle, busy
 }
 criterion_main!(benches);

@@ -92,6 +92,7 @@ fn a_pod_holds_little_beside_its_manifest() {
         mono: Mono::from_secs(100),
         wall: Wall::from_secs(1_700_000_000),
     };
+    println!("the machine itself: {} bytes", size_of::<PodMachine>());
     for containers in 1..=17 {
         let pod = pod(containers);
         let before = LIVE.get();

@@ -49,7 +49,7 @@ fn apart(test: impl FnOnce() + Send) {
     });
 }
 
-fn private() {
+pub(crate) fn private() {
     use nix::mount::{MsFlags, mount};
     let flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();

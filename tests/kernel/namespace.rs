@@ -52,10 +52,9 @@ fn a_named_namespace_is_found_again() {
     let path = std::env::temp_dir().join(format!("podlife-ns-{}", std::process::id()));
     let thread = std::thread::spawn(move || {
         on_one_processor();
-        // A mount namespace of the test's own, so that no other sees the name.
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS).unwrap();
-        let flags = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
-        nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+        // So that no other test sees the name.
+        mount_apart();
+        unshare(CloneFlags::CLONE_NEWUTS).unwrap();
         let ours = Namespace::own(NamespaceKind::Uts).unwrap();
         ours.bind(&path).unwrap();
         assert_eq!(Namespace::open(&path).unwrap(), ours);
@@ -82,6 +81,12 @@ fn a_named_namespace_is_found_again() {
     thread.join().unwrap();
 }
 
+/// From now on in a mount namespace of this thread's own.
+fn mount_apart() {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    crate::mount::private();
+}
+
 /// At once: another test's thread may just be starting a program, which has all descriptors until it is executed.
 fn unmount(path: &std::path::Path) {
     nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH).unwrap();
@@ -106,9 +111,7 @@ fn a_mount_namespace_has_no_name_in_a_younger_one() {
     let thread = std::thread::spawn(move || {
         on_one_processor();
         let older = Namespace::create(Namespaces::MOUNT).unwrap();
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let flags = nix::mount::MsFlags::MS_PRIVATE | nix::mount::MsFlags::MS_REC;
-        nix::mount::mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
+        mount_apart();
         let error = older[0].bind(&path).unwrap_err();
         assert!(
             error.to_string().contains("an older mount namespace"),

@@ -106,12 +106,7 @@ fn seen(name: &str, value: &str) -> String {
 
 /// In pause's hands, as the plan says.
 fn run_here(bundle: &Bundle) -> BTreeMap<String, String> {
-    let mut pod = TestPod::of(&Sandbox {
-        namespaces: bundle.namespaces,
-        user: podlife::linux::pause::User::of(bundle.users.as_ref()),
-        ephemeral: true,
-        ..Sandbox::new(&bundle.set_up)
-    });
+    let mut pod = sandbox_of(bundle);
     facts(&pod.run(Key::container(0, 0), &bundle.container).1)
 }
 
@@ -175,6 +170,16 @@ fn run_there(runtime: &str, bundle: &Path) -> Result<BTreeMap<String, String>, S
     } else {
         Err(text)
     }
+}
+
+/// A sandbox as the bundle has it.
+fn sandbox_of(bundle: &Bundle) -> TestPod {
+    TestPod::of(&Sandbox {
+        namespaces: bundle.namespaces,
+        user: podlife::linux::pause::User::of(bundle.users.as_ref()),
+        ephemeral: true,
+        ..Sandbox::new(&bundle.set_up)
+    })
 }
 
 #[test]
@@ -466,12 +471,7 @@ fn a_foreign_bundle_runs() {
     });
     std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
     let bundle = Bundle::import(&exported.0).unwrap();
-    let mut pod = TestPod::of(&Sandbox {
-        namespaces: bundle.namespaces,
-        user: podlife::linux::pause::User::of(bundle.users.as_ref()),
-        ephemeral: true,
-        ..Sandbox::new(&bundle.set_up)
-    });
+    let mut pod = sandbox_of(&bundle);
     let (_, text) = pod.run(Key::container(0, 0), &bundle.container);
     assert_eq!(
         text,
@@ -714,12 +714,7 @@ fn a_bundle_has_clocks_of_its_own() {
     config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": ahead, "nanosecs": 0 } });
     std::fs::write(exported.0.join("config.json"), config.to_string()).unwrap();
     let bundle = Bundle::import(&exported.0).unwrap();
-    let mut pod = TestPod::of(&Sandbox {
-        namespaces: bundle.namespaces,
-        user: podlife::linux::pause::User::of(bundle.users.as_ref()),
-        ephemeral: true,
-        ..Sandbox::new(&bundle.set_up)
-    });
+    let mut pod = sandbox_of(&bundle);
     let (_, text) = pod.run(Key::container(0, 0), &bundle.container);
     let uptime: u64 = text.trim().parse().unwrap_or_else(|_| panic!("{text}"));
     assert!(uptime >= ahead, "{uptime}");
